@@ -1,0 +1,17 @@
+/* The ACPI tables that are read: RSDP, RSDT/XSDT, MADT, FADT, MCFG, and \_S5 for power off. */
+#pragma once
+
+#include "kernel/memory.h"
+#include "runtime/status.h"
+
+/* A checked table, mapped, by signature ("APIC", "FACP", "MCFG", "DSDT"); NULL when there is none
+   or its length or checksum is wrong.  length_bytes includes the header. */
+const void *acpi_table(const char signature[4], u32 *length_bytes);
+
+/* PCI configuration by memory (MCFG): physical base for segment 0, and its first and last bus.
+   False when there is no MCFG. */
+bool acpi_pci_window(physical *base, u8 *first_bus, u8 *last_bus);
+
+/* What routes a PCI interrupt pin without an interpreter: the gsi for q35/pc slots (PCI interrupt
+   line register plus MADT overrides).  */
+u32 acpi_gsi_of_isa(u8 isa_irq, bool *level_triggered, bool *active_low);

@@ -1,0 +1,26 @@
+/* The machine's edges: options, randomness, port and device access, and the ways to end it. */
+#pragma once
+
+#include "runtime/types.h"
+
+/* An option of the kernel's command line: "name=value" or "name".  NULL when absent, "" when it
+   has no value.  The text lives for ever. */
+const char *boot_option(const char *name);
+
+/* Every "name=value" of a repeatable option, by index; NULL past the last. */
+const char *boot_option_at(const char *name, u32 index);
+
+/* Fills with random bytes: RDRAND when present, mixed with the TSC and boot entropy. */
+void random_bytes(void *to, u64 bytes);
+
+u8 port_read8(u16 port);
+u16 port_read16(u16 port);
+u32 port_read32(u16 port);
+void port_write8(u16 port, u8 value);
+void port_write16(u16 port, u16 value);
+void port_write32(u16 port, u32 value);
+
+/* Ends the machine with the program's exit status (0-255): the registered exit writer (the control
+   channel that `thunk` reads), then isa-debug-exit when the boot option exit_port= names it, then
+   ACPI S5, then reset. */
+__attribute__((noreturn)) void machine_exit(u8 exit_status);

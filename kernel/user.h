@@ -1,0 +1,47 @@
+/* User mode: the registers of a thread, entering it, and what comes back.
+
+   unix/ sets the two hooks once.  The kernel calls them on this CPU's stack with interrupts off;
+   the frame is the current one.  They return to resume the same thread (the fast path), or call
+   run_loop() and never return. */
+#pragma once
+
+#include "kernel/page_table.h"
+#include "runtime/types.h"
+
+/* Offsets are known to kernel/x86/entry.asm; static asserts there hold them together. */
+struct user_frame {
+    u64 rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp;
+    u64 r8, r9, r10, r11, r12, r13, r14, r15;
+    u64 rip, rflags;
+    u64 fs_base, gs_base;
+    u64 orig_rax;   /* the system call's number */
+    u64 full;       /* 1: return with iret, every register matters (after a trap) */
+    u8 *fpu;        /* FPU state area, user_fpu_bytes() long, 64-byte aligned; owner allocates */
+};
+
+struct user_fault {
+    u8 vector;        /* x86 exception number */
+    u32 error_code;   /* as pushed by the CPU */
+    u64 address;      /* CR2 for page faults */
+    bool from_kernel; /* a copy_in/copy_out met it: see kernel/user_copy.h */
+};
+
+struct user_hooks {
+    void (*syscall)(struct user_frame *frame);
+    void (*fault)(struct user_frame *frame, const struct user_fault *fault);
+    /* A page fault of the kernel on a user address inside copy_in/out.  True: the page is there
+       now, go on.  False: the copy stops. */
+    bool (*copy_fault)(u64 address, bool write);
+    /* The time slice is over or an interrupt queued work while in user mode: resume through the
+       run loop.  May simply return. */
+    void (*interrupted)(struct user_frame *frame);
+};
+
+void user_set_hooks(const struct user_hooks *hooks);
+
+u64 user_fpu_bytes(void);
+void user_fpu_init(u8 *fpu);
+
+/* Enters user mode with this frame.  Switching frames saves the old one's FPU state and loads the
+   new one's; entering the same frame again costs nothing. */
+__attribute__((noreturn)) void user_enter(struct user_frame *frame, const struct page_space *space);

@@ -1,0 +1,15 @@
+/* The only ways to reach user memory.  SMAP is lifted only inside; a page that is not there goes
+   through user_hooks.copy_fault.  Any thread context of the run loop with its space current.
+
+   All return the number of bytes NOT copied: 0 is success. */
+#pragma once
+
+#include "runtime/types.h"
+
+u64 copy_in(void *to, u64 user_from, u64 bytes);
+u64 copy_out(u64 user_to, const void *from, u64 bytes);
+u64 zero_out(u64 user_to, u64 bytes);
+
+/* Copies a string with its terminator; returns its length, -1 when memory ended before it did,
+   -2 when it is longer than most - 1. */
+s64 copy_in_string(char *to, u64 user_from, u64 most);

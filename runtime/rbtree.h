@@ -1,0 +1,35 @@
+/* Red-black trees, intrusive, ordered by a key-compare closure. */
+#pragma once
+
+#include "runtime/closure.h"
+
+struct rbnode {
+    struct rbnode *parent; /* NULL for the root */
+    struct rbnode *left, *right;
+    bool red;
+};
+
+typedef struct rbnode *rbnode;
+
+/* Negative, 0 or positive as a sorts before, with or after b. */
+closure_type(rb_key_compare, int, rbnode a, rbnode b);
+
+struct rbtree {
+    rbnode root;
+    rb_key_compare compare;
+    u64 count;
+};
+
+void rbtree_init(struct rbtree *t, rb_key_compare compare);
+/* Equal keys are kept in order of insertion. */
+void rbtree_insert(struct rbtree *t, rbnode n);
+void rbtree_remove(struct rbtree *t, rbnode n);
+/* A node with the key of `key` (a node on the caller's stack); NULL when there is none. */
+rbnode rbtree_lookup(const struct rbtree *t, rbnode key);
+/* The last node not after `key`, and the first not before it; NULL when there is none. */
+rbnode rbtree_floor(const struct rbtree *t, rbnode key);
+rbnode rbtree_ceiling(const struct rbtree *t, rbnode key);
+rbnode rbtree_first(const struct rbtree *t);
+rbnode rbtree_last(const struct rbtree *t);
+rbnode rbtree_next(rbnode n);
+rbnode rbtree_previous(rbnode n);
