@@ -13,11 +13,11 @@ COMMON   := -std=gnu2x -I. $(WARNINGS) -fno-strict-aliasing -g
 .PHONY: all clean
 all: kernel thunk
 
-include tools/setup.mk
-include boot/kernel.mk
-include tools/thunk.mk
-include test/test.mk
-include tools/check.mk
+-include tools/setup.mk
+-include boot/kernel.mk
+-include tools/thunk.mk
+-include test/test.mk
+-include tools/check.mk
 
 clean:
 	rm -rf $(BUILD)
