@@ -1,0 +1,70 @@
+/* A thread of a process: the registers of user mode, and what it is waiting for.
+
+   A thread is a thunk of the run loop (run_thread).  While it runs a system call that waits, the
+   call's state is in `operation`; nothing is allocated for it.
+
+   Rules for an operation in `operation`: it begins where the system call starts and ends with
+   syscall_return; its continuations are closures embedded in it.  A continuation that touches user
+   memory calls thread_activate(t) first. */
+#pragma once
+
+#include "kernel/clock.h"
+#include "kernel/user.h"
+#include "unix/process.h"
+
+#define THREAD_OPERATION_BYTES 1024
+
+struct thread {
+    struct user_frame frame; /* first: the frame that the kernel hands back is the thread */
+    struct process *process; /* [I] */
+    u32 tid;                 /* [I] */
+    struct list link;        /* process->threads [process lock] */
+    struct thunk run;        /* enters user mode */
+    struct thunk restart;    /* starts the system call again */
+    struct status_handler pages_came;
+    struct timer timer;         /* nanosleep, timeouts */
+    struct thunk timer_expired; /* the process side's use of `timer` */
+
+    u64 signal_mask;
+    u64 signal_pending;                 /* of this thread alone */
+    struct signal_info faults[SIGNALS]; /* the last one of each number */
+    u64 saved_mask;                     /* sigsuspend, ppoll: restored after delivery */
+    bool restore_mask;
+    u64 alternate_stack, alternate_bytes; /* sigaltstack */
+    u32 alternate_flags;
+    u64 clear_tid; /* set_tid_address */
+    u64 robust_list;
+
+    bool in_syscall; /* between dispatch and its result */
+    bool ended;
+
+    /* Set by a waiting system call that a signal may interrupt, applied at most once; it ends the
+       wait and calls syscall_return(t, -EINTR).  NULL: the wait is not interruptible. */
+    thunk interrupt;
+
+    u8 *fpu; /* owns frame.fpu */
+
+    alignas(16) u8 operation[THREAD_OPERATION_BYTES];
+};
+
+/* The state of the system call that is running, as a struct of its own.  It is not cleared. */
+#define thread_operation(t, type)                                                                  \
+    ({                                                                                             \
+        _Static_assert(sizeof(type) <= THREAD_OPERATION_BYTES, "operation is too large");          \
+        (type *)(void *)(t)->operation;                                                            \
+    })
+
+/* The thread whose space is current on this CPU; NULL before the first. */
+struct thread *thread_current(void);
+
+/* Makes the thread's space current and the thread the one that faults are charged to. */
+void thread_activate(struct thread *t);
+
+/* NULL when out of memory.  The frame is zero but for its FPU state. */
+struct thread *thread_create(struct process *p);
+
+/* Lets the thread go on in user mode, through the run loop. */
+void thread_resume(struct thread *t);
+
+/* Takes the thread out of its process; its memory goes when nothing refers to it any more. */
+void thread_end(struct thread *t);
