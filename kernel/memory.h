@@ -5,8 +5,11 @@
    image (text, static data) lies elsewhere, and physical_of accepts it too. */
 #pragma once
 
+#include "runtime/closure.h"
 #include "runtime/heap.h"
 #include "runtime/types.h"
+
+struct boot_info;
 
 #define PAGE_ORDER 12
 #define PAGE_BYTES (1ull << PAGE_ORDER)
@@ -21,9 +24,14 @@ static inline physical physical_at(u64 bits)
     return (physical){bits};
 }
 
+/* These three belong to the page tables, which set them before memory_init: the kernel's image as
+   it is mapped, and the physical address of its first byte. */
 extern u64 direct_map_base;
+extern range kernel_image;
+extern physical kernel_image_at;
 
-/* Of memory from general_heap or page_heap, or of the kernel's static data.  Asserts others away. */
+/* Of memory from general_heap or page_heap, or of the kernel's static data.  Asserts others away.
+ */
 physical physical_of(const void *address);
 
 static inline void *direct_map(physical p)
@@ -43,3 +51,13 @@ struct memory_statistics {
 };
 
 struct memory_statistics memory_statistics(void);
+
+/* Makes the heaps from the ranges of boot_info, which must be in the direct map by now.  Called
+   once, by kernel/init.c, right after the direct map stands. */
+void memory_init(const struct boot_info *boot);
+
+/* What to try before an allocation fails: gives pages back to the heaps and returns how many they
+   were, 0 when there is nothing left to give.  Applied with no lock of the heaps held; NULL (the
+   beginning): nothing can be given back. */
+closure_type(memory_reclaim, u64, u64 pages);
+void memory_set_reclaim(memory_reclaim reclaim);
