@@ -47,5 +47,10 @@ void page_protect(struct page_space *space, u64 address, u64 bytes, u32 flags);
 /* False when nothing is mapped there. */
 bool page_lookup(const struct page_space *space, u64 address, physical *page, u32 *flags);
 
+/* The first mapped page of the user half at or after *address and below `end`, which becomes
+   *address; false when there is none.  Absent tables are stepped over whole, so a walk costs what
+   is mapped, not what is covered. */
+bool page_next(const struct page_space *space, u64 *address, u64 end, physical *page, u32 *flags);
+
 /* Device registers: mapped uncached into the kernel's half, for ever.  NULL: out of memory. */
 volatile void *device_map(physical registers, u64 bytes);

@@ -42,6 +42,10 @@ void user_set_hooks(const struct user_hooks *hooks);
 u64 user_fpu_bytes(void);
 void user_fpu_init(u8 *fpu);
 
+/* Brings the frame's FPU state into frame->fpu if this CPU's registers hold it, and forgets that
+   they do: the next user_enter loads it from there.  For signal frames and for copies of a thread. */
+void user_fpu_sync(struct user_frame *frame);
+
 /* Enters user mode with this frame.  Switching frames saves the old one's FPU state and loads the
    new one's; entering the same frame again costs nothing. */
 __attribute__((noreturn)) void user_enter(struct user_frame *frame, const struct page_space *space);
