@@ -1,0 +1,26 @@
+# `make bench`: Thunk beside a Linux guest, in one run and one table.
+
+BENCH       := $(BUILD)/bench
+BENCH_GUEST := $(addprefix $(BENCH)/guest/,hello calls coldread linux_init first)
+
+.PHONY: bench
+bench: setup-test
+	@$(MAKE) --no-print-directory kernel thunk $(BENCH_GUEST) $(BENCH)/until
+	test/bench/linux.sh $(BUILD)
+	test/bench/run.sh $(BUILD)
+
+$(BENCH)/guest/%: test/bench/guest/%.c
+	@mkdir -p $(@D)
+	musl-gcc -std=gnu2x -O2 -Wall -Wextra -Werror -static -o $@ $<
+
+$(BENCH)/guest/hello: test/guest/programs/hello.c
+	@mkdir -p $(@D)
+	musl-gcc -std=gnu2x -O2 -Wall -Wextra -Werror -static -o $@ $<
+
+$(BENCH)/guest/first: test/bench/guest/first.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu2x -O2 -Wall -Wextra -Werror -static -nostdlib -ffreestanding -o $@ $<
+
+$(BENCH)/until: test/bench/until.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu2x -O2 -Wall -Wextra -Werror -o $@ $<

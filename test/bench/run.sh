@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# `make bench`: the figures, Thunk's and a Linux guest's side by side in the same run.
+# Counts are guest instructions (-icount shift=0,sleep=off, one CPU); times are of this machine and
+# are to be read as ratios.  The table goes to standard output and to $BUILD/bench/table.md.
+set -euo pipefail
+build=$(realpath "$1")
+bench=$build/bench
+linux=$bench/linux
+thunk=$build/thunk
+guest=$bench/guest
+cpu=max,erms=off,fsrm=off # TCG counts every byte of rep movsb
+icount=(-accel tcg,thread=single -icount "shift=0,sleep=off")
+work=$(mktemp -d "${TMPDIR:-/tmp}/thunk-bench.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+table=$bench/table.md
+: >"$table"
+
+say() { echo "$*" >&2; }
+row() { printf '| %s | %s | %s | %s | %s |\n' "$@" | tee -a "$table"; }
+head_row() {
+    printf '\n| %s | Thunk | Linux | aim | met |\n|---|---|---|---|---|\n' "$1" | tee -a "$table"
+}
+met() { # met FIGURE RELATION AIM
+    awk -v a="$1" -v r="$2" -v b="$3" 'BEGIN { if (a == "-" || b == "-") print "-"; else print ((r == "<=" ? a + 0 <= b + 0 : a + 0 >= b + 0) ? "yes" : "NO") }'
+}
+median() { sort -n | awk '{ v[NR] = $1 } END { print NR ? v[int((NR + 1) / 2)] : "-" }'; }
+
+linux_guest() { # linux_guest MACHINE INITRD OPTIONS... -- KERNEL ARGUMENTS
+    local machine=$1 initrd=$2 extra=()
+    shift 2
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do extra+=("$1"); shift; done
+    [ $# -gt 0 ] && shift
+    qemu-system-x86_64 -M "$machine" -cpu "$cpu" -nodefaults -no-user-config -vga none -display none -serial stdio \
+        -no-reboot -m 256M -kernel "$linux/vmlinuz" -initrd "$initrd" "${extra[@]}" \
+        -append "console=ttyS0 quiet panic=-1 $*"
+}
+
+# --- boot and size ------------------------------------------------------------------------------------
+head_row "boot and size"
+"$thunk" build -o "$work/hello.img" --size 64M "$guest/hello"
+"$thunk" build -o "$work/first.img" --size 64M "$guest/first"
+first=$(timeout 120 "$thunk" run --disk "$work/first.img" --accel tcg --kernel-arg log=debug -v \
+    --qemu-arg -icount --qemu-arg shift=0,sleep=off 2>"$work/first.log" || true)
+entry=$(grep -oE 'entry at tsc [0-9]+' "$work/first.log" | awk '{ print $4; exit }')
+figure=-
+[ -n "$first" ] && [ -n "$entry" ] && figure=$(awk -v a="$first" -v b="$entry" 'BEGIN { printf "%.2f", (a - b) / 1e6 }')
+row "kernel entry to first user instruction, microvm, 64 MiB disk, M insn" "$figure" "-" "<= 2 (aim 1)" "$(met "$figure" "<=" 2)"
+
+hello_ms() { for _ in 1 2 3 4 5 6 7; do "$bench/until" hello "$thunk" run --accel tcg "$@" --disk "$work/hello.img" || true; done | median; }
+micro=$(hello_ms --machine microvm)
+q35=$(hello_ms --machine q35)
+export linux cpu
+linux_ms=$(for _ in 1 2 3; do
+    "$bench/until" hello qemu-system-x86_64 -M q35 -accel tcg -cpu "$cpu" -nodefaults -no-user-config -vga none -display none \
+        -serial stdio -no-reboot -m 256M -kernel "$linux/vmlinuz" -initrd "$linux/hello.cpio" \
+        -append "console=ttyS0 quiet panic=-1" || true
+done | median)
+row "QEMU start to a static hello's output, microvm, ms" "$micro" "$linux_ms (q35)" "<= Linux / 20; peers 60" \
+    "$(met "$micro" "<=" "$(awk -v l="$linux_ms" 'BEGIN { print l / 20 }')")"
+row "the same on q35, ms" "$q35" "$linux_ms" "130" "$(met "$q35" "<=" 130)"
+
+smallest() { # smallest LIMIT PROGRAM...: MiB of the smallest machine in which it succeeds
+    local limit=$1 m
+    shift
+    for m in $(seq 3 "$limit"); do
+        if timeout 60 "$thunk" run -m "${m}M" --timeout 50 "$@" >"$work/out" 2>/dev/null </dev/null; then
+            echo "$m"
+            return
+        fi
+    done
+    echo -
+}
+hello_m=$(smallest 24 "$guest/hello")
+lua_m=$(smallest 32 /usr/bin/lua5.4 -e 'print("hello")')
+row "smallest -m for a static hello, MiB" "$hello_m" "72 (peers.md)" "8 (peers 6)" "$(met "$hello_m" "<=" 8)"
+row "smallest -m for lua5.4, MiB" "$lua_m" "-" "16" "$(met "$lua_m" "<=" 16)"
+bytes=$(stat -c %s "$build/kernel.elf")
+linux_bytes=$(stat -c %s "$linux/vmlinuz")
+row "kernel, stripped, KB" "$((bytes / 1000))" "$((linux_bytes / 1000)) (compressed)" "600" "$(met "$((bytes / 1000))" "<=" 600)"
+
+# --- instructions per operation --------------------------------------------------------------------------
+say "counting instructions in Thunk and in the Linux guest"
+timeout 300 "$thunk" run --accel tcg --qemu-arg -icount --qemu-arg shift=0,sleep=off "$guest/calls" \
+    >"$work/calls.thunk" 2>"$work/calls.err" || say "bench: calls in Thunk: status $?: $(head -1 "$work/calls.err")"
+timeout 600 bash -c "$(declare -f linux_guest); linux_guest q35 $linux/calls.cpio ${icount[*]}" 2>/dev/null |
+    tr -d '\r' >"$work/calls.linux" || true
+head_row "instructions per operation"
+call_row() { # call_row NAME KEY AIM
+    local a b
+    a=$(awk -v k="$2" '$1 == k { print $2 }' "$work/calls.thunk")
+    b=$(awk -v k="$2" '$1 == k { print $2 }' "$work/calls.linux")
+    row "$1" "${a:--}" "${b:--}" "$3" "$(met "${a:--}" "<=" "$3")"
+}
+call_row "getppid (issue: 150)" getppid 120
+call_row "clock_gettime through libc" clock_gettime 60
+call_row "read 1 byte of /dev/zero" read_zero_1 250
+call_row "write 1 byte to /dev/null" write_null_1 250
+call_row "pread cached, 1 byte (issue: 600)" pread_1 500
+call_row "pread cached, 4 KiB" pread_4096 950
+call_row "open + close" open_close 2500
+call_row "stat" stat 1400
+call_row "pipe write + read, one thread" pipe 900
+call_row "eventfd write + read" eventfd 600
+call_row "sched_yield, one thread" sched_yield 600
+call_row "mmap + touch + munmap, 4 KiB" mmap_4096 6000
+call_row "mmap + touch + munmap, 64 MiB" mmap_64m 12000000
+call_row "nanosleep(1 us), with the microsecond's 1,000" nanosleep_1us 21000
+
+# --- disk --------------------------------------------------------------------------------------------------
+say "reading a 64 MiB file, cold, in both guests"
+mkdir -p "$work/files"
+head -c 67108864 /dev/urandom >"$work/files/data"
+"$thunk" build -o "$work/cold.img" --add "$work/files/data:/data" "$guest/coldread" /data
+mkfs.ext4 -q -F -d "$work/files" "$work/ext4.img" 128M
+rate() { tr -d '\r' | awk '/^MiB\/s/ { print $2 }'; }
+thunk_rate=$(for _ in 1 2 3 4 5; do timeout 60 "$thunk" run --accel tcg --disk "$work/cold.img" 2>/dev/null | rate; done | median)
+linux_rate=$(for _ in 1 2 3; do
+    timeout 90 qemu-system-x86_64 -M q35 -accel tcg -cpu "$cpu" -nodefaults -no-user-config -vga none -display none -serial stdio \
+        -no-reboot -m 256M -kernel "$linux/vmlinuz" -initrd "$linux/disk.cpio" \
+        -drive "id=d,file=$work/ext4.img,format=raw,if=none,cache=unsafe" -device virtio-blk-pci,drive=d \
+        -append "console=ttyS0 quiet panic=-1 -- /coldread /mnt/data" 2>/dev/null </dev/null | rate
+done | median)
+head_row "disk"
+row "cold sequential read of a 64 MiB file, MiB/s" "$thunk_rate" "$linux_rate" ">= 2 x Linux" \
+    "$(met "$thunk_rate" ">=" "$(awk -v l="$linux_rate" 'BEGIN { print (l == "-" ? "-" : 2 * l) }')")"
+echo
+echo "Counts: -icount shift=0,sleep=off. Linux: Debian's $(cat "$linux/release"), q35, the same static binary as /init." | tee -a "$table"
