@@ -20,38 +20,91 @@ enum region_flags {
     REGION_READ = 1, /* as PROT_READ, PROT_WRITE, PROT_EXEC */
     REGION_WRITE = 2,
     REGION_EXECUTE = 4,
-    REGION_SHARED = 8,      /* MAP_SHARED */
-    REGION_GROWS_DOWN = 16, /* the stack */
-    REGION_HEAP = 32,       /* made by brk */
-    REGION_MAY_WRITE = 64,  /* mprotect may add PROT_WRITE */
+    REGION_PROTECTION = 7,
+    REGION_SHARED = 8, /* MAP_SHARED */
+    REGION_STACK = 16,
+    REGION_HEAP = 32,   /* made by brk */
+    REGION_LOCKED = 64, /* for mlock's accounting; nothing is ever paged out */
 };
+
+/* The most regions of a process, as Linux's vm.max_map_count. */
+#define REGIONS_MOST 65530
 
 struct region {
     struct range_node range; /* bytes, page aligned */
     u32 flags;               /* enum region_flags */
     struct inode *inode;     /* held; NULL: anonymous */
     u64 offset;              /* of the region's first byte in the file */
+    u64 zero_from;           /* file offset from which a segment's last page is zero; else ~0 */
     const char *name;        /* "[stack]", "[heap]", or NULL; for /proc/self/maps */
 };
 
 struct user_memory {
     struct page_space space;
+    struct filesystem *fs;    /* whose cache is reclaimed when memory runs out */
     struct range_map regions; /* of struct region */
-    u64 break_start;          /* the heap: [break_start, break_end) */
+    u32 region_count;
+    u64 break_start; /* the heap: [break_start, break_end) */
     u64 break_end;
     u64 map_top;      /* mmap places below this, downwards */
+    u64 map_hint;     /* where it looks first */
     u64 stack_top;    /* the stack region ends here */
-    u64 stack_limit;  /* bytes that the stack may grow to */
     u64 pages_own;    /* anonymous and copied pages */
     u64 pages_cached; /* mapped pages of the page cache */
     u64 bytes_mapped; /* of all regions */
+    u64 next_touch;   /* the page after the last anonymous fault: a run of faults is given more */
+    u32 touch_pages;  /* how many at once */
 };
 
-enum user_access { USER_READ = 0, USER_WRITE = 1 };
+/* -ENOMEM. */
+s64 memory_create(struct user_memory *m, struct filesystem *fs);
+void memory_destroy(struct user_memory *m);
+
+/* Adds a region (joined to a neighbour where they continue each other).  `model` gives all but the
+   range; its inode is held once more when it has one.  The range must be free.  0 or -ENOMEM. */
+s64 region_add(struct user_memory *m, range r, const struct region *model);
+/* Removes what is mapped in r, pages and regions; splits at its ends.  0 or -ENOMEM. */
+s64 region_remove(struct user_memory *m, range r);
+/* Splits so that no region straddles r's ends.  0 or -ENOMEM. */
+s64 region_isolate(struct user_memory *m, range r);
+/* Joins what continues each other in and around r, after flags were changed. */
+void region_rejoin(struct user_memory *m, range r);
+/* Gives the pages of r back; the regions stay. */
+void memory_discard(struct user_memory *m, range r);
+/* Where a mapping of `bytes` goes: the highest gap below map_top.  False: no room. */
+bool region_place(struct user_memory *m, u64 bytes, u64 alignment, u64 *address);
+/* Whether regions cover all of r. */
+bool region_covered(struct user_memory *m, range r);
+/* The page-table flags of a region's own page, and of one of the page cache. */
+u32 region_page_flags(const struct region *r);
+/* The page of the page cache that backs `address` if `page` is that one, with no hold added. */
+struct page *region_cached_page(const struct region *r, u64 address, physical page);
 
 /* The region that holds `address`, or the first one after it; NULL when there is none. */
 struct region *region_at_or_next(struct user_memory *m, u64 address);
 struct region *region_next(struct region *r);
+
+/* --- faults (unix/memory_fault.c) ----------------------------------------------------------------
+ */
+
+enum user_access { USER_READ = 0, USER_WRITE = 1, USER_EXECUTE = 2 };
+
+enum fault_result {
+    FAULT_DONE,
+    FAULT_NO_REGION,  /* SIGSEGV, SEGV_MAPERR */
+    FAULT_FORBIDDEN,  /* SIGSEGV, SEGV_ACCERR */
+    FAULT_BEYOND_END, /* SIGBUS, BUS_ADRERR: past the end of the file */
+    FAULT_NO_MEMORY,
+    FAULT_FETCH, /* the page has to be read: fault_fetch */
+};
+
+/* Makes the page at `address` present for `access`, if it can be done at once. */
+enum fault_result fault_resolve(struct user_memory *m, u64 address, enum user_access access);
+/* Reads the page that fault_resolve said FAULT_FETCH for, and some after it. */
+void fault_fetch(struct user_memory *m, u64 address, status_handler done);
+
+/* --- for system calls --------------------------------------------------------------------------
+ */
 
 /* Before a system call has side effects it makes the user memory it will touch present.
    0: present, or became present at once (anonymous pages, cached file pages).  -EFAULT.

@@ -1,0 +1,222 @@
+/* Page faults: from a region and an address to a page, and what a system call does to have its
+   buffers present.  See unix/memory.h.
+
+   A fault that can be answered from what is in memory is answered at once; FAULT_FETCH alone
+   waits, through the page cache's completion.  When memory runs out the page cache gives up clean
+   pages before anything fails. */
+#include "unix/memory.h"
+
+#include "unix/syscall.h"
+
+#define FAULT_AROUND_PAGES 16 /* cached neighbours that a read fault maps, an aligned window */
+#define TOUCH_PAGES_MOST   32u/* anonymous pages given at once to a run of faults */
+#define RECLAIM_PAGES      64
+
+static void *page_allocate(struct user_memory *m)
+{
+    void *page = allocate(page_heap, PAGE_BYTES);
+    if (!page && page_cache_reclaim(m->fs, RECLAIM_PAGES))
+        page = allocate(page_heap, PAGE_BYTES);
+    return page;
+}
+
+/* Maps one page; page tables take memory too, so the cache is asked here as well. */
+static bool map_one(struct user_memory *m, u64 address, const void *page, u32 flags)
+{
+    physical to = physical_of(page);
+    if (is_ok(page_map(&m->space, address, to, PAGE_BYTES, flags)))
+        return true;
+    return page_cache_reclaim(m->fs, RECLAIM_PAGES) &&
+           is_ok(page_map(&m->space, address, to, PAGE_BYTES, flags));
+}
+
+static bool map_own(struct user_memory *m, u64 address, void *page, u32 flags)
+{
+    if (map_one(m, address, page, flags)) {
+        m->pages_own++;
+        return true;
+    }
+    deallocate(page_heap, page, PAGE_BYTES);
+    return false;
+}
+
+/* Anonymous: a run of faults upwards is given twice as many pages each time. */
+static enum fault_result fault_anonymous(struct user_memory *m, const struct region *r, u64 address)
+{
+    u32 pages = m->next_touch == address ? min(m->touch_pages * 2, TOUCH_PAGES_MOST) : 1;
+    u64 end = min(address + pages * PAGE_BYTES, r->range.r.end);
+    u64 at = address;
+    for (physical there; at < end; at += PAGE_BYTES) {
+        u32 flags;
+        if (at != address && page_lookup(&m->space, at, &there, &flags))
+            break;
+        void *page = page_allocate(m);
+        if (!page)
+            break;
+        memset(page, 0, PAGE_BYTES);
+        if (!map_own(m, at, page, region_page_flags(r)))
+            break;
+    }
+    m->next_touch = at;
+    m->touch_pages = max(pages, 1u);
+    return at > address ? FAULT_DONE : FAULT_NO_MEMORY;
+}
+
+/* Maps neighbours of a file page that are in the cache already. */
+static void fault_around(struct user_memory *m, const struct region *r, u64 address)
+{
+    u64 window = FAULT_AROUND_PAGES * PAGE_BYTES;
+    range around = range_intersection(
+        range_of(align_down(address, window), align_down(address, window) + window), r->range.r);
+    for (u64 at = around.start; at < around.end; at += PAGE_BYTES) {
+        physical there;
+        u32 flags;
+        u64 offset = r->offset + (at - r->range.r.start);
+        if (offset + PAGE_BYTES > min(r->zero_from, align_up(inode_bytes(r->inode), PAGE_BYTES)) ||
+            page_lookup(&m->space, at, &there, &flags))
+            continue;
+        struct page *p = page_find(r->inode, offset >> PAGE_ORDER);
+        if (!p)
+            continue;
+        if (!map_one(m, at, page_memory(p), region_page_flags(r) & ~(u32)PAGE_WRITE)) {
+            page_release(p);
+            return;
+        }
+        m->pages_cached++;
+    }
+}
+
+/* A private copy of a cached page; a segment's last page is zero after its bytes. */
+static enum fault_result fault_copy(struct user_memory *m, const struct region *r, u64 address,
+                                    u64 offset, struct page *from)
+{
+    u8 *page = page_allocate(m);
+    if (!page)
+        return FAULT_NO_MEMORY;
+    memcpy(page, page_memory(from), PAGE_BYTES);
+    if (r->zero_from < offset + PAGE_BYTES)
+        memset(page + (r->zero_from - offset), 0, PAGE_BYTES - (r->zero_from - offset));
+    return map_own(m, address, page, region_page_flags(r)) ? FAULT_DONE : FAULT_NO_MEMORY;
+}
+
+static enum fault_result fault_file(struct user_memory *m, const struct region *r, u64 address,
+                                    enum user_access access)
+{
+    u64 offset = r->offset + (address - r->range.r.start);
+    if (offset >= inode_bytes(r->inode))
+        return FAULT_BEYOND_END;
+    struct page *p = page_find(r->inode, offset >> PAGE_ORDER);
+    if (!p)
+        return FAULT_FETCH;
+    bool tail = r->zero_from < offset + PAGE_BYTES;
+    if (tail || (access == USER_WRITE && !(r->flags & REGION_SHARED))) {
+        enum fault_result result = fault_copy(m, r, address, offset, p);
+        page_release(p);
+        return result;
+    }
+    if (!map_one(m, address, page_memory(p), region_page_flags(r) & ~(u32)PAGE_WRITE)) {
+        page_release(p);
+        return FAULT_NO_MEMORY;
+    }
+    m->pages_cached++;
+    fault_around(m, r, address);
+    return FAULT_DONE;
+}
+
+/* A write to a page that is there but not writable: one of the cache is copied, one of ours was
+   left read-only by mprotect. */
+static enum fault_result fault_write_present(struct user_memory *m, const struct region *r,
+                                             u64 address, physical page)
+{
+    struct page *cached = region_cached_page(r, address, page);
+    if (!cached) {
+        page_protect(&m->space, address, PAGE_BYTES, region_page_flags(r));
+        return FAULT_DONE;
+    }
+    u64 offset = r->offset + (address - r->range.r.start);
+    enum fault_result result = fault_copy(m, r, address, offset, cached);
+    if (result == FAULT_DONE) {
+        page_release(cached);
+        m->pages_cached--;
+    }
+    return result;
+}
+
+static bool region_allows(const struct region *r, enum user_access access)
+{
+    if (access == USER_WRITE)
+        return r->flags & REGION_WRITE;
+    if (access == USER_EXECUTE)
+        return r->flags & REGION_EXECUTE;
+    return r->flags & REGION_PROTECTION; /* x86 cannot forbid reading what may be executed */
+}
+
+enum fault_result fault_resolve(struct user_memory *m, u64 address, enum user_access access)
+{
+    u64 page_address = align_down(address, PAGE_BYTES);
+    struct range_node *n = range_map_lookup(&m->regions, page_address);
+    if (!n)
+        return FAULT_NO_REGION;
+    struct region *r = container_of(n, struct region, range);
+    if (!region_allows(r, access))
+        return FAULT_FORBIDDEN;
+    physical page;
+    u32 flags;
+    if (page_lookup(&m->space, page_address, &page, &flags)) {
+        if (access == USER_WRITE && !(flags & PAGE_WRITE))
+            return fault_write_present(m, r, page_address, page);
+        return FAULT_DONE;
+    }
+    return r->inode ? fault_file(m, r, page_address, access) : fault_anonymous(m, r, page_address);
+}
+
+void fault_fetch(struct user_memory *m, u64 address, status_handler done)
+{
+    struct range_node *n = range_map_lookup(&m->regions, address);
+    struct region *r = container_of(n, struct region, range);
+    u64 offset = r->offset + (align_down(address, PAGE_BYTES) - r->range.r.start);
+    u64 first = offset >> PAGE_ORDER;
+    pages_fetch(r->inode, first, pages_read_ahead(r->inode, first, 1), done);
+}
+
+/* --- for system calls ------------------------------------------------------------------------- */
+
+/* The first page of the buffer that cannot be had at once ends the walk. */
+static enum fault_result prepare_pages(struct user_memory *m, u64 address, u64 bytes,
+                                       enum user_access access, u64 *missing)
+{
+    if (bytes == 0)
+        return FAULT_DONE;
+    if (address >= USER_END || bytes > USER_END - address)
+        return FAULT_NO_REGION;
+    u64 end = address + min(bytes, USER_PREPARE_MOST);
+    for (u64 at = align_down(address, PAGE_BYTES); at < end; at += PAGE_BYTES) {
+        enum fault_result result = fault_resolve(m, at, access);
+        if (result != FAULT_DONE) {
+            *missing = at;
+            return result;
+        }
+    }
+    return FAULT_DONE;
+}
+
+s64 user_fetch(struct thread *t, u64 address, u64 bytes, enum user_access access,
+               status_handler done)
+{
+    struct user_memory *m = &t->process->memory;
+    u64 missing = 0;
+    switch (prepare_pages(m, address, bytes, access, &missing)) {
+    case FAULT_DONE:
+        return 0;
+    case FAULT_FETCH:
+        fault_fetch(m, missing, done);
+        return SYSCALL_LATER;
+    default:
+        return -EFAULT;
+    }
+}
+
+s64 user_prepare(struct thread *t, u64 address, u64 bytes, enum user_access access)
+{
+    return user_fetch(t, address, bytes, access, &t->pages_came);
+}
