@@ -10,14 +10,14 @@
        closure(heap, f, captures...)    on a heap; NULL when the heap is out of memory
        stack_closure(f, captures...)    valid to the end of the block; never a completion
        init_method(&s->field, f)        makes the embedded closure ready
-       closure_finish()                 in a body: gives the closure's memory back.  Then apply, last
+       closure_finish()                 in a body: gives its memory back.  Then apply, last
        apply(c, args...)                one indirect jump
 
    How it is typed: a body's first parameter is a transparent union of "pointer to the closure type"
    and "pointer to the captured struct", which gcc and clang hold compatible with the type's entry
    pointer.  So there is no cast, no trampoline, and a backtrace shows the name that was written.
 
-   CLOSURE_CHECKS (debug kernels, hosted tests) follows completions: see runtime/closure_checks.h. */
+   CLOSURE_CHECKS (debug kernels, hosted tests) follows completions: runtime/closure_checks.h. */
 #pragma once
 
 #include "runtime/assert.h"
@@ -31,9 +31,9 @@ struct closure_info {
     const char *type;
     const char *file;
     u32 line;
-    u32 bytes;       /* of the captured struct; of the bare closure for a method */
-    bool once;       /* a completion */
-    bool method;     /* embedded in its owner: there is no memory of its own to finish */
+    u32 bytes;   /* of the captured struct; of the bare closure for a method */
+    bool once;   /* a completion */
+    bool method; /* embedded in its owner: there is no memory of its own to finish */
 };
 
 /* `heap` is NULL unless the closure owns memory.  `next` is the queue's while it is queued. */
@@ -43,21 +43,22 @@ struct closure_header {
     struct closure_header *next;
 #ifdef CLOSURE_CHECKS
     struct closure_tracking {
-        struct closure_header *newer, *older; /* the census list */
-        const char *file;                     /* where this closure was made */
+        const char *file; /* where this closure was made */
+        const char *applied_file;
         u32 line;
-        u32 state;   /* enum closure_state */
-        u64 made_at; /* sequence number of creation */
+        u32 applied_line;
+        u32 state; /* enum closure_state */
     } tracking;
 #endif
 };
 
-#ifdef CLOSURE_CHECKS
-#include "runtime/closure_checks.h"
-#else
-#define closure_made(header, file, line)     ((void)0)
-#define closure_applying(header, file, line) ((void)0)
-#define closure_freed(header)                ((void)0)
+/* The checks' view of a closure's life; nothing without CLOSURE_CHECKS.  closure_freed also serves
+   the owner of an embedded completion that will not be applied after all. */
+#ifndef CLOSURE_CHECKS
+#define closure_made(header, file, line)      ((void)0)
+#define closure_applying(header, file, line)  ((void)0)
+#define closure_freed(header)                 ((void)0)
+#define closure_shared(header, like, pending) ((void)0)
 #endif
 
 /* Applied any number of times. */
@@ -88,7 +89,8 @@ completion_type(status_handler, void, status s);
 
 /* --- counting and listing the captures -------------------------------------------------------- */
 
-#define CLOSURE_COUNT(...) CLOSURE_COUNT_(0 __VA_OPT__(, ) __VA_ARGS__, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define CLOSURE_COUNT(...)                                                                         \
+    CLOSURE_COUNT_(0 __VA_OPT__(, ) __VA_ARGS__, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 #define CLOSURE_COUNT_(zero, a, b, c, d, e, f, g, h, i, count, ...) count
 
 #define CLOSURE_PASTE(a, b)  CLOSURE_PASTE_(a, b)
@@ -96,6 +98,7 @@ completion_type(status_handler, void, status s);
 
 #define CLOSURE_FIELDS(...) CLOSURE_PASTE(CLOSURE_FIELDS_, CLOSURE_COUNT(__VA_ARGS__))(__VA_ARGS__)
 #define CLOSURE_FIELDS_0()
+/* clang-format off */
 #define CLOSURE_FIELDS_1(a)      a;
 #define CLOSURE_FIELDS_2(a, ...) a; CLOSURE_FIELDS_1(__VA_ARGS__)
 #define CLOSURE_FIELDS_3(a, ...) a; CLOSURE_FIELDS_2(__VA_ARGS__)
@@ -105,12 +108,13 @@ completion_type(status_handler, void, status s);
 #define CLOSURE_FIELDS_7(a, ...) a; CLOSURE_FIELDS_6(__VA_ARGS__)
 #define CLOSURE_FIELDS_8(a, ...) a; CLOSURE_FIELDS_7(__VA_ARGS__)
 #define CLOSURE_FIELDS_9(a, ...) a; CLOSURE_FIELDS_8(__VA_ARGS__)
+/* clang-format on */
 
 /* --- functions -------------------------------------------------------------------------------- */
 
 #define CLOSURE_INFO(f, T, size, is_method)                                                        \
-    static const struct closure_info f##_info = {                                                  \
-        #f, #T, __FILE__, __LINE__, (u32)(size), T##_once, is_method}
+    static const struct closure_info f##_info = {#f,          #T,       __FILE__, __LINE__,        \
+                                                 (u32)(size), T##_once, is_method}
 
 /* A body with captures: a parenthesised list of declarations, () for none, nine at most. */
 #define closure_function(T, f, captures, ...)                                                      \
@@ -153,7 +157,7 @@ void closure_release(struct closure_header *header);
     __attribute__((unused)) static const char f##_field[] = #field;                                \
     static T##_result f(f##_self closure_self __VA_OPT__(, ) __VA_ARGS__);                         \
     CLOSURE_INFO(f, T, sizeof(struct T), true);                                                    \
-    static T##_result f(f##_self closure_self __VA_OPT__(, ) __VA_ARGS__)
+    static T##_result f(__attribute__((unused)) f##_self closure_self __VA_OPT__(, ) __VA_ARGS__)
 
 /* In a method: the struct that the closure sits in. */
 #define owner()                                                                                    \
@@ -210,7 +214,9 @@ closure_wrong_field(void);
 
 #define CLOSURE_INITIAL(f, heap_expression, ...)                                                   \
     {                                                                                              \
-        {.entry = f, .header = {.info = &f##_info, .heap = (heap_expression)}}                     \
+        {                                                                                          \
+            .entry = f, .header = {.info = &f##_info, .heap = (heap_expression) }                  \
+        }                                                                                          \
         __VA_OPT__(, ) __VA_ARGS__                                                                 \
     }
 
@@ -261,3 +267,7 @@ static inline struct closure_header *status_deferred(status_handler done, status
     done->deferred = s;
     return &done->header;
 }
+
+#ifdef CLOSURE_CHECKS
+#include "runtime/closure_checks.h"
+#endif

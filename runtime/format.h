@@ -1,7 +1,7 @@
 /* Formatting: the printf subset that messages need, into memory of the caller's.
 
-   %d %i %u %x %X %o %c %s %p %% with flags 0 - + space #, width, precision, * and the lengths h hh l ll z t.
-   No floating point.  The result is always terminated when size > 0. */
+   %d %i %u %x %X %o %c %s %p %% with flags 0 - + space #, width, precision, * and the lengths h hh
+   l ll z t. No floating point.  The result is always terminated when size > 0. */
 #pragma once
 
 #include "runtime/types.h"

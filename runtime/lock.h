@@ -32,3 +32,17 @@ struct spinlock {
 void spin_lock(struct spinlock *l);
 void spin_unlock(struct spinlock *l);
 bool spin_held(const struct spinlock *l);
+
+#ifdef CLOSURE_CHECKS
+/* The locks that this CPU (hosted: this thread) holds.  A kernel with several CPUs sets
+   lock_context to give each its own; until then there is one stack. */
+#define LOCK_DEPTH_MOST 12
+struct lock_stack {
+    const struct spinlock *locks[LOCK_DEPTH_MOST];
+    u32 depth;
+};
+extern struct lock_stack *(*lock_context)(void);
+
+/* The lock taken last by this CPU and still held; NULL when it holds none. */
+const struct spinlock *lock_held_here(void);
+#endif

@@ -34,4 +34,5 @@ struct range_node *range_map_previous(struct range_node *n);
    NULL.  The handlers may remove the node they are given. */
 void range_map_walk(struct range_map *m, range r, range_handler node, gap_handler gap);
 /* The lowest range of `length` within `within`, aligned to a power of two, that meets no node. */
-bool range_map_find_gap(const struct range_map *m, range within, u64 length, u64 alignment, range *found);
+bool range_map_find_gap(const struct range_map *m, range within, u64 length, u64 alignment,
+                        range *found);

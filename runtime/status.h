@@ -9,8 +9,8 @@
 #include "runtime/types.h"
 
 struct status_info {
-    int error;        /* Linux errno, positive */
-    int line;         /* where it was made */
+    int error; /* Linux errno, positive */
+    int line;  /* where it was made */
     const char *file;
     const char *text; /* what is wrong, in words, naming the subsystem: "virtio_blk: ..." */
 };

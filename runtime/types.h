@@ -1,6 +1,7 @@
 /* The integer types, layout helpers and attributes that every layer uses.
 
-   Freestanding and hosted: only the compiler's own headers are included.  Nothing here has state. */
+   Freestanding and hosted: only the compiler's own headers are included.  Nothing here has state.
+ */
 #pragma once
 
 #include <stdalign.h>

@@ -1,0 +1,92 @@
+/* Spin locks; see runtime/lock.h.  In checked builds each CPU has a stack of the locks it holds. */
+#include "runtime/lock.h"
+
+#include "runtime/assert.h"
+
+#ifdef CLOSURE_CHECKS
+
+static struct lock_stack *lock_only_stack(void)
+{
+    static struct lock_stack stack;
+    return &stack;
+}
+
+struct lock_stack *(*lock_context)(void) = lock_only_stack;
+
+static void lock_check_order(const struct spinlock *l)
+{
+    const struct lock_stack *stack = lock_context();
+    if (stack->depth == LOCK_DEPTH_MOST)
+        panic("lock %s: %u locks are held already", l->name, stack->depth);
+    for (u32 i = 0; i < stack->depth; i++) {
+        const struct spinlock *other = stack->locks[i];
+        if (other->rank >= l->rank)
+            panic("lock %s (rank %d) is taken while %s (rank %d) is held", l->name, (int)l->rank,
+                  other->name, (int)other->rank);
+    }
+}
+
+static void lock_push(const struct spinlock *l)
+{
+    struct lock_stack *stack = lock_context();
+    stack->locks[stack->depth++] = l;
+}
+
+/* Locks may be released in any order, so the stack closes over the gap. */
+static void lock_pop(const struct spinlock *l)
+{
+    struct lock_stack *stack = lock_context();
+    for (u32 i = stack->depth; i-- > 0;) {
+        if (stack->locks[i] != l)
+            continue;
+        stack->depth--;
+        for (; i < stack->depth; i++)
+            stack->locks[i] = stack->locks[i + 1];
+        return;
+    }
+    panic("lock %s is released by somebody who does not hold it", l->name);
+}
+
+const struct spinlock *lock_held_here(void)
+{
+    const struct lock_stack *stack = lock_context();
+    return stack->depth ? stack->locks[stack->depth - 1] : NULL;
+}
+
+#else
+
+static void lock_check_order(__attribute__((unused)) const struct spinlock *l)
+{
+}
+
+static void lock_push(__attribute__((unused)) const struct spinlock *l)
+{
+}
+
+static void lock_pop(__attribute__((unused)) const struct spinlock *l)
+{
+}
+
+#endif
+
+void spin_lock(struct spinlock *l)
+{
+    lock_check_order(l);
+    while (__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE)) {
+        /* Reading does not take the cache line away from the holder. */
+        while (__atomic_load_n(&l->held, __ATOMIC_RELAXED))
+            __builtin_ia32_pause();
+    }
+    lock_push(l);
+}
+
+void spin_unlock(struct spinlock *l)
+{
+    lock_pop(l);
+    __atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
+}
+
+bool spin_held(const struct spinlock *l)
+{
+    return __atomic_load_n(&l->held, __ATOMIC_RELAXED);
+}
