@@ -4,6 +4,9 @@
 #include "kernel/memory.h"
 #include "runtime/status.h"
 
+/* Where the loader found the root pointer (boot_info.rsdp); 0: it is searched for. */
+void acpi_set_rsdp(u64 rsdp);
+
 /* A checked table, mapped, by signature ("APIC", "FACP", "MCFG", "DSDT"); NULL when there is none
    or its length or checksum is wrong.  length_bytes includes the header. */
 const void *acpi_table(const char signature[4], u32 *length_bytes);
@@ -15,3 +18,12 @@ bool acpi_pci_window(physical *base, u8 *first_bus, u8 *last_bus);
 /* What routes a PCI interrupt pin without an interpreter: the gsi for q35/pc slots (PCI interrupt
    line register plus MADT overrides).  */
 u32 acpi_gsi_of_isa(u8 isa_irq, bool *level_triggered, bool *active_low);
+
+/* The n-th IO-APIC: its registers and its first gsi.  False past the last, or with no table. */
+bool acpi_io_apic(u32 index, physical *registers, u32 *gsi_base);
+
+/* Enters S5, or returns when there is no way to or it did not happen. */
+void acpi_power_off(void);
+
+/* Writes FADT's reset register; returns when there is none or it did not happen. */
+void acpi_reset(void);
