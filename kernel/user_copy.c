@@ -1,0 +1,61 @@
+/* Reaching user memory.  See kernel/user_copy.h; the instructions are in kernel/x86/user_copy.asm.
+ */
+#include "kernel/user_copy.h"
+
+#include "kernel/page_table.h"
+#include "kernel/x86/msr.h"
+#include "kernel/x86/user.h"
+
+/* How many of the bytes at `address` are below the end of user space. */
+static u64 bytes_within(u64 address, u64 bytes)
+{
+    return address >= USER_END ? 0 : min(bytes, USER_END - address);
+}
+
+static void user_memory_open(void)
+{
+    if (cpu_features.smap)
+        cpu_stac();
+}
+
+static void user_memory_close(void)
+{
+    if (cpu_features.smap)
+        cpu_clac();
+}
+
+u64 copy_in(void *to, u64 user_from, u64 bytes)
+{
+    u64 within = bytes_within(user_from, bytes);
+    user_memory_open();
+    u64 missing = user_copy_bytes(to, (const void *)user_from, within);
+    user_memory_close();
+    return missing + (bytes - within);
+}
+
+u64 copy_out(u64 user_to, const void *from, u64 bytes)
+{
+    u64 within = bytes_within(user_to, bytes);
+    user_memory_open();
+    u64 missing = user_copy_bytes((void *)user_to, from, within);
+    user_memory_close();
+    return missing + (bytes - within);
+}
+
+u64 zero_out(u64 user_to, u64 bytes)
+{
+    u64 within = bytes_within(user_to, bytes);
+    user_memory_open();
+    u64 missing = user_zero_bytes((void *)user_to, within);
+    user_memory_close();
+    return missing + (bytes - within);
+}
+
+s64 copy_in_string(char *to, u64 user_from, u64 most)
+{
+    u64 within = bytes_within(user_from, most);
+    user_memory_open();
+    s64 length = user_copy_text(to, (const char *)user_from, within);
+    user_memory_close();
+    return length == -2 && within < most ? -1 : length;
+}

@@ -1,0 +1,200 @@
+/* User mode: whose registers the CPU holds, and the ways in and out.  See kernel/user.h.
+
+   A CPU's frame is whose general registers user mode had last.  Its FPU state and segment bases
+   stay in the CPU after it left, until another frame is entered (cpu->fpu_owner): so a thread that
+   comes back finds them, and a system call costs nothing for them.  Interrupts are off throughout.
+ */
+#include "kernel/x86/user.h"
+
+#include "kernel/x86/cpu.h"
+#include "kernel/x86/interrupts.h"
+#include "kernel/x86/msr.h"
+#include "runtime/assert.h"
+#include "runtime/memory.h"
+
+_Static_assert(offsetof(struct user_frame, rsp) == 56, "user_offsets.inc");
+_Static_assert(offsetof(struct user_frame, r8) == 64, "user_offsets.inc");
+_Static_assert(offsetof(struct user_frame, r15) == 120, "user_offsets.inc");
+_Static_assert(offsetof(struct user_frame, rip) == 128, "user_offsets.inc");
+_Static_assert(offsetof(struct user_frame, rflags) == 136, "user_offsets.inc");
+_Static_assert(offsetof(struct user_frame, fs_base) == 144, "user_offsets.inc");
+_Static_assert(offsetof(struct user_frame, gs_base) == 152, "user_offsets.inc");
+_Static_assert(offsetof(struct user_frame, orig_rax) == 160, "user_offsets.inc");
+_Static_assert(offsetof(struct user_frame, full) == 168, "user_offsets.inc");
+
+/* The flags that a program may have: CF PF AF ZF SF TF DF OF, AC and ID. */
+#define RFLAGS_USER 0x240dd5ull
+
+/* What SYSCALL clears: whatever would change how the kernel runs. */
+#define RFLAGS_CLEARED (RFLAGS_TF | RFLAGS_IF | RFLAGS_DF | 3ull << 12 | RFLAGS_NT | RFLAGS_AC)
+
+static struct user_hooks hooks; /* set once, before the first frame is entered */
+void (*user_syscall_hook)(struct user_frame *frame);
+
+void user_set_hooks(const struct user_hooks *new_hooks)
+{
+    hooks = *new_hooks;
+    user_syscall_hook = hooks.syscall;
+}
+
+void user_init(void)
+{
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SYSCALL);
+    wrmsr(MSR_STAR, (u64)SELECTOR_USER_BASE << 48 | (u64)SELECTOR_KERNEL_CODE << 32);
+    wrmsr(MSR_LSTAR, (u64)syscall_entry);
+    wrmsr(MSR_CSTAR, (u64)syscall_entry_compatible);
+    wrmsr(MSR_FMASK, RFLAGS_CLEARED);
+    fpu_init();
+}
+
+/* --- segment bases ---------------------------------------------------------------------------- */
+
+static u64 fs_base_read(void)
+{
+    u64 base;
+    asm volatile("rdfsbase %0" : "=r"(base));
+    return base;
+}
+
+static void fs_base_write(u64 base)
+{
+    if (cpu_features.fsgsbase)
+        asm volatile("wrfsbase %0" : : "r"(base));
+    else
+        wrmsr(MSR_FS_BASE, base);
+}
+
+/* The user's GS base is the one that swapgs brings.  With FSGSBASE a program may have changed both
+   behind our back; the frame wins when the kernel has changed it since it was loaded. */
+static void bases_save(struct cpu *cpu, struct user_frame *frame)
+{
+    if (!cpu_features.fsgsbase)
+        return;
+    u64 fs_base = fs_base_read(), gs_base = rdmsr(MSR_KERNEL_GS_BASE);
+    if (frame->fs_base == cpu->fs_base)
+        frame->fs_base = fs_base;
+    if (frame->gs_base == cpu->gs_base)
+        frame->gs_base = gs_base;
+    cpu->fs_base = fs_base;
+    cpu->gs_base = gs_base;
+}
+
+static bool address_canonical(u64 address)
+{
+    return (u64)((s64)(address << 16) >> 16) == address;
+}
+
+/* A base that no load accepts becomes 0: a fault here would be the kernel's. */
+static void bases_load(struct cpu *cpu, struct user_frame *frame)
+{
+    if (!address_canonical(frame->fs_base))
+        frame->fs_base = 0;
+    if (!address_canonical(frame->gs_base))
+        frame->gs_base = 0;
+    if (frame->fs_base != cpu->fs_base)
+        fs_base_write(frame->fs_base);
+    if (frame->gs_base != cpu->gs_base)
+        wrmsr(MSR_KERNEL_GS_BASE, frame->gs_base); /* dear, and nearly always 0 for everybody */
+    cpu->fs_base = frame->fs_base;
+    cpu->gs_base = frame->gs_base;
+}
+
+/* --- entering --------------------------------------------------------------------------------- */
+
+void user_fpu_sync(struct user_frame *frame)
+{
+    struct cpu *cpu = this_cpu();
+    if (cpu->fpu_owner != frame)
+        return;
+    fpu_save(frame->fpu);
+    bases_save(cpu, frame);
+    cpu->fpu_owner = NULL;
+}
+
+/* Makes every register that the frame's return does not load the frame's. */
+static void registers_take(struct cpu *cpu, struct user_frame *frame)
+{
+    if (cpu->fpu_owner != frame) {
+        if (cpu->fpu_owner)
+            user_fpu_sync(cpu->fpu_owner);
+        fpu_load(frame->fpu);
+        bases_load(cpu, frame);
+        cpu->fpu_owner = frame;
+    } else {
+        bases_load(cpu, frame);
+    }
+}
+
+__attribute__((noreturn)) static void frame_return(struct cpu *cpu, struct user_frame *frame)
+{
+    registers_take(cpu, frame);
+    if (!frame->full)
+        user_return_fast(frame);
+    frame->rflags = (frame->rflags & RFLAGS_USER) | RFLAGS_IF | RFLAGS_ALWAYS;
+    user_return_full(frame);
+}
+
+void user_enter(struct user_frame *frame, const struct page_space *space)
+{
+    struct cpu *cpu = this_cpu();
+    cpu->frame = frame;
+    cpu->in_user = true;
+    if (cpu->space != space)
+        page_space_switch(space);
+    frame_return(cpu, frame);
+}
+
+void user_resume(void)
+{
+    struct cpu *cpu = this_cpu();
+    if (cpu->work_pending)
+        hooks.interrupted(cpu->frame);
+    frame_return(cpu, cpu->frame);
+}
+
+/* --- what comes back -------------------------------------------------------------------------- */
+
+static struct user_frame *frame_from_trap(const struct trap_frame *trap)
+{
+    struct user_frame *frame = this_cpu()->frame;
+    frame->rax = trap->rax;
+    frame->rbx = trap->rbx;
+    frame->rcx = trap->rcx;
+    frame->rdx = trap->rdx;
+    frame->rsi = trap->rsi;
+    frame->rdi = trap->rdi;
+    frame->rbp = trap->rbp;
+    frame->rsp = trap->rsp;
+    frame->r8 = trap->r8;
+    frame->r9 = trap->r9;
+    frame->r10 = trap->r10;
+    frame->r11 = trap->r11;
+    frame->r12 = trap->r12;
+    frame->r13 = trap->r13;
+    frame->r14 = trap->r14;
+    frame->r15 = trap->r15;
+    frame->rip = trap->rip;
+    frame->rflags = trap->rflags;
+    frame->orig_rax = ~0ull; /* no system call to restart */
+    frame->full = 1;
+    return frame;
+}
+
+void user_trap(struct trap_frame *trap, const struct user_fault *fault)
+{
+    hooks.fault(frame_from_trap(trap), fault);
+    user_resume();
+}
+
+bool user_copy_fault(u64 address, bool write)
+{
+    return hooks.copy_fault(address, write);
+}
+
+void user_interrupted(const struct trap_frame *trap)
+{
+    if (!this_cpu()->work_pending)
+        return;
+    hooks.interrupted(frame_from_trap(trap));
+    frame_return(this_cpu(), this_cpu()->frame);
+}
