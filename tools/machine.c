@@ -1,0 +1,210 @@
+/* QEMU's command line, its start and its end: see machine.h.
+
+   Everything reaches QEMU as an open descriptor, so that no name of a file has to be quoted and
+   nothing is left behind when either of us dies. */
+#include "tools/machine.h"
+#include "tools/command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXIT_PORT            0xf4 /* isa-debug-exit: writing N ends QEMU with status 2 N + 1 */
+#define END_PATIENCE         50   /* times 20 ms that QEMU has between SIGTERM and SIGKILL */
+#define CONSOLE_STREAM_COUNT 4
+
+static const char qemu[] = "qemu-system-x86_64";
+
+const char *machine_kernel(void)
+{
+    static char *found;
+    const char *named = getenv("THUNK_KERNEL");
+    if (named && *named)
+        return named;
+    if (!found) {
+        char self[PATH_MAX];
+        ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+        self[n > 0 ? n : 0] = 0;
+        char *slash = strrchr(self, '/');
+        found = text_of("%.*s/kernel.elf", slash ? (int)(slash - self) : 0, self);
+    }
+    return found;
+}
+
+/* --- the command line ------------------------------------------------------------------------- */
+
+static void words_add(struct text_list *l, const char *option, const char *value)
+{
+    text_list_add(l, option);
+    if (value)
+        text_list_add(l, value);
+}
+
+static void add_machine(struct text_list *l, enum machine_type type, enum accel accel)
+{
+    static const char *const machines[] = {
+        [MACHINE_MICROVM] = "microvm,acpi=off,pit=off,pic=off,rtc=on,isa-serial=on,"
+                            "x-option-roms=off,graphics=off",
+        [MACHINE_Q35] = "q35,graphics=off,usb=off,vmport=off,hpet=off",
+        [MACHINE_PC] = "pc,graphics=off,usb=off,vmport=off,hpet=off",
+    };
+    words_add(l, "-M", machines[type]);
+    words_add(l, "-accel", accel == ACCEL_KVM ? "kvm" : "tcg");
+    /* TCG counts (and costs) every byte of `rep movsb`, so its being fast is not advertised. */
+    words_add(l, "-cpu", accel == ACCEL_KVM ? "host" : "max,erms=off,fsrm=off");
+    words_add(l, "-nodefaults", NULL);
+    words_add(l, "-no-user-config", NULL);
+    words_add(l, "-no-reboot", NULL);
+    words_add(l, "-display", "none");
+    if (type == MACHINE_MICROVM)
+        words_add(l, "-global", "virtio-mmio.force-legacy=false");
+}
+
+static void add_devices(struct text_list *l, enum machine_type type, const int *console_fds,
+                        int serial_fd, int image_fd)
+{
+    static const char *const ports[CONSOLE_STREAM_COUNT] = {"thunk.stdin", "thunk.stdout",
+                                                            "thunk.stderr", "thunk.control"};
+    bool mmio = type == MACHINE_MICROVM;
+    words_add(l, "-drive",
+              text_of("if=none,id=disk,format=raw,file.filename=/proc/self/fd/%d,"
+                      "file.locking=off,readonly=on,cache=unsafe",
+                      image_fd));
+    words_add(l, "-device", mmio ? "virtio-blk-device,drive=disk" : "virtio-blk-pci,drive=disk");
+    words_add(l, "-device", mmio ? "virtio-serial-device" : "virtio-serial-pci");
+    for (u32 i = 0; i < CONSOLE_STREAM_COUNT; i++) {
+        words_add(l, "-chardev", text_of("socket,id=port%u,fd=%d", i, console_fds[i]));
+        words_add(l, "-device", text_of("virtserialport,chardev=port%u,name=%s", i, ports[i]));
+    }
+    words_add(l, "-chardev", text_of("socket,id=serial,fd=%d", serial_fd));
+    words_add(l, "-serial", "chardev:serial");
+    words_add(l, "-device", text_of("isa-debug-exit,iobase=%#x,iosize=0x04", EXIT_PORT));
+}
+
+static char *kernel_command_line(const struct options *o)
+{
+    char *line = text_of("exit_port=%#x%s%s", EXIT_PORT, say_verbose ? " log=info" : "",
+                         o->strace ? " strace" : "");
+    for (u32 i = 0; i < o->kernel_args.count; i++)
+        line = text_of("%s %s", line, o->kernel_args.items[i]);
+    return line;
+}
+
+static void add_options(struct text_list *l, const struct options *o)
+{
+    words_add(l, "-m", text_of("%lluM", (unsigned long long)(o->memory_bytes / MiB)));
+    words_add(l, "-smp", "1");
+    words_add(l, "-kernel", machine_kernel());
+    words_add(l, "-append", kernel_command_line(o));
+    if (o->gdb_port) {
+        words_add(l, "-gdb", text_of("tcp:127.0.0.1:%u", o->gdb_port));
+        words_add(l, "-S", NULL);
+        say("waiting for gdb: gdb %s -ex 'target remote :%u'", machine_kernel(), o->gdb_port);
+    }
+    for (u32 i = 0; i < o->qemu_args.count; i++)
+        words_add(l, o->qemu_args.items[i], NULL);
+}
+
+/* --- start and end ---------------------------------------------------------------------------- */
+
+static void pair_make(int *ours, int *theirs)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+        die(EXIT_FAILED, "no socket pair can be made: %s", strerror(errno));
+    *ours = pair[0];
+    *theirs = pair[1];
+}
+
+static __attribute__((noreturn)) void child_become(char **argv, const int *inherited, u32 count,
+                                                   int complaints, pid_t parent)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    /* Its own process group: Ctrl-C is for us, and we end it. */
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(EXIT_FAILED);
+    int nothing = open("/dev/null", O_RDWR);
+    dup2(nothing, 0);
+    dup2(nothing, 1);
+    dup2(complaints, 2);
+    for (u32 i = 0; i < count; i++)
+        fcntl(inherited[i], F_SETFD, 0);
+    execvp(argv[0], argv);
+    _exit(EXIT_MISSING);
+}
+
+void machine_start(struct machine *m, const struct options *o, enum accel accel, int image_fd)
+{
+    if (access(machine_kernel(), R_OK) != 0)
+        die(EXIT_FAILED,
+            "%s: the kernel is not there; build it with make, or name it in "
+            "THUNK_KERNEL",
+            machine_kernel());
+    if (!command_exists(qemu))
+        die(EXIT_FAILED, "%s is not installed; get it with: apt-get install qemu-system-x86", qemu);
+    int theirs[CONSOLE_STREAM_COUNT + 2], complaints;
+    pair_make(&m->stdin_fd, &theirs[0]);
+    pair_make(&m->stdout_fd, &theirs[1]);
+    pair_make(&m->stderr_fd, &theirs[2]);
+    pair_make(&m->control_fd, &theirs[3]);
+    pair_make(&m->serial_fd, &theirs[4]);
+    pair_make(&m->complaints_fd, &complaints);
+    theirs[5] = image_fd;
+
+    struct text_list l = {};
+    words_add(&l, qemu, NULL);
+    add_machine(&l, o->machine, accel);
+    add_devices(&l, o->machine, theirs, theirs[4], image_fd);
+    add_options(&l, o);
+    m->started_ns = now_ns();
+    pid_t parent = getpid();
+    m->pid = fork();
+    if (m->pid < 0)
+        die(EXIT_FAILED, "%s cannot be started: %s", qemu, strerror(errno));
+    if (m->pid == 0)
+        child_become(l.items, theirs, countof(theirs), complaints, parent);
+    for (u32 i = 0; i < CONSOLE_STREAM_COUNT + 1; i++)
+        close(theirs[i]);
+    close(complaints);
+}
+
+/* True when it has ended by itself within its patience. */
+static bool machine_ended(struct machine *m)
+{
+    for (u32 i = 0; i < END_PATIENCE; i++) {
+        if (waitpid(m->pid, NULL, WNOHANG) != 0)
+            return true;
+        usleep(20 * 1000);
+    }
+    return false;
+}
+
+void machine_end(struct machine *m)
+{
+    if (m->pid > 0) {
+        kill(m->pid, SIGTERM);
+        if (!machine_ended(m)) {
+            kill(m->pid, SIGKILL);
+            waitpid(m->pid, NULL, 0);
+        }
+        m->pid = 0;
+    }
+    int *const fds[] = {&m->stdin_fd,   &m->stdout_fd, &m->stderr_fd,
+                        &m->control_fd, &m->serial_fd, &m->complaints_fd};
+    for (u32 i = 0; i < countof(fds); i++) {
+        if (*fds[i] >= 0)
+            close(*fds[i]);
+        *fds[i] = -1;
+    }
+}

@@ -1,0 +1,172 @@
+/* An image mounted in this process: see mounted.h.  Waiting is answering the disk's requests until
+   the completion came. */
+#include "tools/mounted.h"
+#include "tools/disk.h"
+#include "tools/say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SYMLINKS_MOST 40   /* as Linux */
+#define CACHE_PAGES   4096 /* 16 MiB */
+#define PATH_BYTES    8192
+
+struct mounted {
+    struct disk disk;
+    const char *name;
+    struct filesystem *fs;
+    struct mount_handler mounted;
+    struct status_handler read_done;
+    bool waiting;
+    status outcome;
+};
+
+static void warn_line(const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    say("%s", line);
+}
+
+closure_method(mount_handler, mount_landed, struct mounted, mounted, struct filesystem *fs,
+               status s)
+{
+    struct mounted *m = owner();
+    m->fs = fs;
+    m->outcome = s;
+    m->waiting = false;
+}
+
+closure_method(status_handler, read_landed, struct mounted, read_done, status s)
+{
+    struct mounted *m = owner();
+    m->outcome = s;
+    m->waiting = false;
+}
+
+static void wait_for(struct mounted *m, const char *what)
+{
+    while (m->waiting) {
+        if (!disk_poll(&m->disk))
+            die(EXIT_FAILED, "%s: %s: nothing is in flight, and it did not end", m->name, what);
+    }
+}
+
+static u64 image_length(int fd, const char *path)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || S_ISDIR(st.st_mode))
+        die(EXIT_FAILED, "%s: is a folder, not an image", path);
+    off_t end = lseek(fd, 0, SEEK_END); /* of a block device too */
+    return end > 0 ? (u64)end : 0;
+}
+
+struct mounted *image_mount(const char *path)
+{
+    struct mounted *m = must_allocate(sizeof(*m));
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        die(EXIT_FAILED, "%s: cannot be opened: %s", path, strerror(errno));
+    m->name = path;
+    disk_init(&m->disk, fd, path, image_length(fd, path));
+    m->disk.device.read_only = true;
+    struct filesystem_environment environment = {.heap = &malloc_heap,
+                                                 .pages = &malloc_pages,
+                                                 .device = &m->disk.device,
+                                                 .cache_pages_most = CACHE_PAGES,
+                                                 .warn = warn_line};
+    init_method(&m->mounted, mount_landed);
+    m->waiting = true;
+    filesystem_mount(&environment, &m->mounted);
+    wait_for(m, "mounting");
+    if (!is_ok(m->outcome))
+        die(EXIT_FAILED, "%s: %s", path, status_text(m->outcome));
+    return m;
+}
+
+void image_unmount(struct mounted *m)
+{
+    filesystem_unmount(m->fs);
+    close(m->disk.fd);
+    free(m);
+}
+
+struct filesystem *mounted_filesystem(struct mounted *m)
+{
+    return m->fs;
+}
+
+/* Puts a symlink's target before what is left of the path. */
+static void path_follow(struct mounted *m, const struct inode *link, char *rest, const char *path)
+{
+    u64 bytes;
+    const char *target = symlink_target(link, &bytes);
+    char *longer = text_of("%.*s/%s", (int)bytes, target, rest);
+    if (strlen(longer) >= PATH_BYTES)
+        die(EXIT_FAILED, "%s: %s: too long once its symlinks are followed", m->name, path);
+    strcpy(rest, longer);
+    free(longer);
+}
+
+struct inode *mounted_lookup(struct mounted *m, const char *path, enum path_last last)
+{
+    struct inode *at = filesystem_root(m->fs);
+    u32 links = 0;
+    char rest[PATH_BYTES];
+    if (strlen(path) >= sizeof(rest))
+        die(EXIT_FAILED, "%s: the path is too long", m->name);
+    strcpy(rest, path);
+    for (char *p = rest; *(p += strspn(p, "/"));) {
+        u64 length = strcspn(p, "/");
+        char *after = p + length + strspn(p + length, "/");
+        struct inode *next = at;
+        status s = STATUS_OK;
+        if (length == 2 && !strncmp(p, "..", 2))
+            next = inode_type(at) == INODE_DIRECTORY ? inode_parent(at) : at;
+        else if (!(length == 1 && *p == '.'))
+            s = inode_lookup(at, p, length, &next);
+        if (!is_ok(s))
+            die(EXIT_FAILED, "%s: %s: %s", m->name, path, strerror(status_errno(s)));
+        if (inode_type(next) == INODE_SYMLINK && (*after || last == PATH_LAST_FOLLOWED)) {
+            if (++links > SYMLINKS_MOST)
+                die(EXIT_FAILED, "%s: %s: too many symlinks", m->name, path);
+            memmove(rest, after, strlen(after) + 1);
+            path_follow(m, next, rest, path);
+            if (rest[0] == '/')
+                at = filesystem_root(m->fs);
+            p = rest;
+            continue;
+        }
+        at = next;
+        p = after;
+    }
+    return at;
+}
+
+u64 mounted_read(struct mounted *m, struct inode *i, u64 offset, void *to, u64 bytes)
+{
+    struct sg_list sg;
+    u64 got = 0;
+    sg_init(&sg, &malloc_heap);
+    if (!sg_add(&sg, to, bytes))
+        die(EXIT_FAILED, "out of memory");
+    init_method(&m->read_done, read_landed);
+    m->waiting = true;
+    file_read(i, offset, &sg, &got, &m->read_done);
+    wait_for(m, "reading");
+    if (!is_ok(m->outcome))
+        die(EXIT_FAILED, "%s: %s (%llu)", m->name, status_text(m->outcome),
+            (unsigned long long)m->outcome.detail);
+    sg_clear(&sg);
+    return got;
+}

@@ -1,0 +1,19 @@
+/* An image of a file, mounted in this process by the same code that the kernel mounts it with. */
+#pragma once
+
+#include "fs/fs.h"
+
+struct mounted; /* one image */
+
+/* Ends the command with one line when it cannot be mounted. */
+struct mounted *image_mount(const char *path);
+void image_unmount(struct mounted *m);
+struct filesystem *mounted_filesystem(struct mounted *m);
+
+/* What `path` names in the image; a symlink at its end is followed when `last` says so.  Ends the
+   command when there is nothing. */
+enum path_last { PATH_LAST_KEPT, PATH_LAST_FOLLOWED };
+struct inode *mounted_lookup(struct mounted *m, const char *path, enum path_last last);
+
+/* Reads [offset, offset + bytes) of a file, waiting for it; returns how many bytes there were. */
+u64 mounted_read(struct mounted *m, struct inode *i, u64 offset, void *to, u64 bytes);

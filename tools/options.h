@@ -1,0 +1,38 @@
+/* What the user asked of `thunk run` and `thunk build`: the command line and --config FILE. */
+#pragma once
+
+#include "tools/say.h"
+
+enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
+enum machine_type { MACHINE_MICROVM, MACHINE_Q35, MACHINE_PC };
+enum verb { VERB_RUN, VERB_BUILD };
+
+struct options {
+    enum verb verb;
+    const char *root;      /* --root */
+    struct text_list adds; /* HOST[:GUEST] as written; from --config, and from the command line */
+    struct text_list debs;
+    struct text_list env;
+    const char *cwd, *hostname;
+    u64 memory_bytes;
+    const char *disk;   /* --disk */
+    const char *output; /* -o */
+    u64 size_bytes;     /* 0: as large as needed */
+    enum accel accel;
+    enum machine_type machine;
+    bool strace;
+    u32 gdb_port;   /* 0: none */
+    u64 timeout_ns; /* 0: none */
+    struct text_list kernel_args, qemu_args;
+    const char *program;        /* NULL with --disk */
+    struct text_list arguments; /* after the program's name */
+};
+
+/* Reads the arguments after the verb.  Ends the command (status 2) on wrong usage. */
+void options_read(struct options *o, enum verb verb, int count, char **words);
+
+/* Reads a JSON file into the options (config.c); ends the command when it is wrong. */
+void config_read(struct options *o, const char *path);
+
+/* "64M", "1G", "65536": bytes.  False when it is none. */
+bool size_read(const char *text, u64 *bytes);

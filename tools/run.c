@@ -1,0 +1,295 @@
+/* `thunk run` and `thunk build`: see run.h. */
+#include "tools/run.h"
+#include "tools/deb.h"
+#include "tools/image.h"
+#include "tools/relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PROBE_NS     (1 * NS_PER_SECOND)
+#define PROBE_STATUS 42
+
+/* The ends of the machine and of the file that is being written, whatever ends the command. */
+static struct machine machine = {0, -1, -1, -1, -1, -1, -1, 0};
+static const char *unfinished;
+
+static void clean_up(void)
+{
+    machine_end(&machine);
+    if (unfinished)
+        unlink(unfinished);
+}
+
+/* --- does KVM work here? ---------------------------------------------------------------------- */
+
+/* A program of three instructions, written out: ELF header, one program header, and
+   mov edi, 42; mov eax, 231 (exit_group); syscall. */
+static const u8 probe_program[] = {
+    0x7f, 'E',
+    'L',  'F',
+    2,    1,
+    1,    0,
+    0,    0,
+    0,    0,
+    0,    0,
+    0,    0, /* identification */
+    2,    0,
+    62,   0,
+    1,    0,
+    0,    0, /* ET_EXEC, x86-64, version 1 */
+    0x78, 0,
+    0x40, 0,
+    0,    0,
+    0,    0, /* entry 0x400078 */
+    64,   0,
+    0,    0,
+    0,    0,
+    0,    0, /* program headers at 64 */
+    0,    0,
+    0,    0,
+    0,    0,
+    0,    0,
+    0,    0,
+    0,    0, /* no sections, no flags */
+    64,   0,
+    56,   0,
+    1,    0,
+    64,   0,
+    0,    0,
+    0,    0, /* sizes and counts */
+    1,    0,
+    0,    0,
+    5,    0,
+    0,    0, /* PT_LOAD, read and execute */
+    0,    0,
+    0,    0,
+    0,    0,
+    0,    0, /* from offset 0 */
+    0,    0,
+    0x40, 0,
+    0,    0,
+    0,    0,
+    0,    0,
+    0x40, 0,
+    0,    0,
+    0,    0, /* at 0x400000 */
+    0x84, 0,
+    0,    0,
+    0,    0,
+    0,    0,
+    0x84, 0,
+    0,    0,
+    0,    0,
+    0,    0, /* 132 bytes */
+    0,    0x10,
+    0,    0,
+    0,    0,
+    0,    0, /* aligned to pages */
+    0xbf, PROBE_STATUS,
+    0,    0,
+    0,    0xb8,
+    231,  0,
+    0,    0,
+    0x0f, 0x05 /* the program */
+};
+
+static const char *kvm_try(void)
+{
+    struct options o = {.verb = VERB_RUN, .memory_bytes = 64 * MiB, .program = "/probe"};
+    struct tree t;
+    struct relay_result result;
+    bool verbose = say_verbose;
+    say_verbose = false;
+    tree_init(&t);
+    tree_add_memory(&t, "/probe", probe_program, sizeof(probe_program), 0755);
+    int fd = image_temporary();
+    image_write(&o, &t, "/probe", fd, "the probe's image");
+    machine_start(&machine, &o, ACCEL_KVM, fd);
+    relay_run(&machine, RELAY_SILENT, now_ns() + PROBE_NS, &result);
+    close(fd);
+    say_verbose = verbose;
+    if (result.end == RELAY_SIGNALLED)
+        exit(128 + result.signal);
+    return result.end == RELAY_EXITED && result.exit_status == PROBE_STATUS
+               ? NULL
+               : "/dev/kvm is there, but a guest's user mode does not run under it";
+}
+
+/* What the answer depends on: this boot, this kernel of ours. */
+static char *probe_key(void)
+{
+    char boot[64] = "";
+    struct stat st = {};
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t n = read(fd, boot, sizeof(boot) - 1);
+        boot[n > 0 ? n : 0] = 0;
+        boot[strcspn(boot, "\n")] = 0;
+        close(fd);
+    }
+    stat(machine_kernel(), &st);
+    return text_of("%s %lld.%09ld", boot, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+}
+
+/* "kvm KEY" or "tcg KEY" in the cache; 0 when it says nothing about this key. */
+static char answer_read(const char *path, const char *key)
+{
+    char line[256] = "";
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    bool whole = fgets(line, sizeof(line), f) != NULL;
+    fclose(f);
+    line[strcspn(line, "\n")] = 0;
+    return whole && strlen(line) > 4 && !strcmp(line + 4, key) ? line[0] : 0;
+}
+
+static void answer_write(const char *path, const char *key, bool works)
+{
+    char *partial = text_of("%s.%d", path, (int)getpid());
+    FILE *f = fopen(partial, "we");
+    if (f) {
+        fprintf(f, "%s %s\n", works ? "kvm" : "tcg", key);
+        if (fclose(f) != 0 || rename(partial, path) != 0)
+            unlink(partial);
+    }
+    free(partial);
+}
+
+const char *kvm_refusal(void)
+{
+    if (access("/dev/kvm", R_OK | W_OK) != 0)
+        return errno == ENOENT ? "there is no /dev/kvm" : "/dev/kvm may not be opened by this user";
+    const char *folder = cache_folder();
+    char *path = folder ? text_of("%s/accel", folder) : NULL;
+    char *key = probe_key();
+    char known = path ? answer_read(path, key) : 0;
+    const char *refusal =
+        known == 'k'
+            ? NULL
+            : "it was tried since this machine booted, and did not run a guest's user mode";
+    if (!known) {
+        progress("trying whether KVM runs a guest here");
+        refusal = kvm_try();
+        if (path)
+            answer_write(path, key, !refusal);
+    }
+    free(key);
+    free(path);
+    return refusal;
+}
+
+/* --- run -------------------------------------------------------------------------------------- */
+
+static int disk_open(const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        die(EXIT_FAILED, "%s: cannot be opened: %s", path, strerror(errno));
+    if (fstat(fd, &st) != 0 || S_ISDIR(st.st_mode))
+        die(EXIT_FAILED, "%s: is a folder, not an image", path);
+    if (S_ISREG(st.st_mode) && st.st_size < (off_t)SECTOR_BYTES)
+        die(EXIT_FAILED, "%s: is too short to be an image", path);
+    return fd;
+}
+
+static int image_make(const struct options *o)
+{
+    struct tree t;
+    char *program;
+    image_gather(o, &t, &program);
+    int fd = image_temporary();
+    image_write(o, &t, program, fd, "the temporary image");
+    return fd;
+}
+
+/* What the machine said last, of which the user has not seen anything yet. */
+static void last_lines_show(const struct relay_result *r)
+{
+    u32 first = r->lines > RELAY_LAST_LINES ? r->lines - RELAY_LAST_LINES : 0;
+    if (r->lines_shown)
+        return;
+    for (u32 i = first; i < r->lines; i++)
+        say("%s", r->last_lines[i % RELAY_LAST_LINES]);
+}
+
+static int result_report(const struct options *o, const struct relay_result *r)
+{
+    switch (r->end) {
+    case RELAY_EXITED:
+        say_more("first output after %llu ms, ended after %llu ms, status %u",
+                 (unsigned long long)(r->first_output_ns / NS_PER_MS),
+                 (unsigned long long)(r->ended_ns / NS_PER_MS), r->exit_status);
+        return r->exit_status;
+    case RELAY_TIMED_OUT:
+        say("ended after %.6g seconds, as --timeout says", (double)o->timeout_ns / 1e9);
+        return 124;
+    case RELAY_SIGNALLED:
+        return 128 + r->signal;
+    case RELAY_DIED:
+        last_lines_show(r);
+        say("the machine ended without the program's exit status%s",
+            r->panicked ? ": the kernel panicked" : "");
+        return r->panicked ? 255 : EXIT_FAILED;
+    }
+    return EXIT_FAILED;
+}
+
+/* Descriptors 0, 1 and 2 exist from here on, so that none of ours takes their place. */
+static void standard_streams_hold(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            _exit(EXIT_FAILED);
+    }
+}
+
+int run_command(int count, char **words)
+{
+    static struct options o;
+    static struct relay_result result;
+    standard_streams_hold();
+    options_read(&o, VERB_RUN, count, words);
+    atexit(clean_up);
+    int fd = o.disk ? disk_open(o.disk) : image_make(&o);
+    enum accel accel = o.accel;
+    if (accel == ACCEL_AUTO) {
+        const char *refusal = kvm_refusal();
+        accel = refusal ? ACCEL_TCG : ACCEL_KVM;
+        say_more("accelerator: %s%s%s", refusal ? "tcg: " : "kvm", refusal ? refusal : "", "");
+    }
+    progress_end();
+    machine_start(&machine, &o, accel, fd);
+    relay_run(&machine, RELAY_OPEN, o.timeout_ns ? now_ns() + o.timeout_ns : 0, &result);
+    return result_report(&o, &result);
+}
+
+/* --- build ------------------------------------------------------------------------------------ */
+
+int build_command(int count, char **words)
+{
+    static struct options o;
+    struct tree t;
+    char *program;
+    options_read(&o, VERB_BUILD, count, words);
+    image_gather(&o, &t, &program);
+    atexit(clean_up);
+    /* Written beside its final place and renamed, so that a failure leaves what was there. */
+    char *partial = text_of("%s.part%d", o.output, (int)getpid());
+    int fd = open(partial, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        die(EXIT_FAILED, "%s: cannot be written: %s", o.output, strerror(errno));
+    unfinished = partial;
+    image_write(&o, &t, program, fd, o.output);
+    if (close(fd) != 0 || rename(partial, o.output) != 0)
+        die(EXIT_FAILED, "%s: cannot be written: %s", o.output, strerror(errno));
+    unfinished = NULL;
+    return EXIT_OK;
+}

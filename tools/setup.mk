@@ -1,0 +1,20 @@
+# Set-up: `make run`, `make test` and what else runs things first install what is missing.  It is
+# done while make reads this, before the first rule, so that no rule has to wait for it by name.
+
+SETUP_TEST_GOALS := $(filter test test-% check check-% bench bench-%,$(MAKECMDGOALS))
+SETUP_RUN_GOALS  := $(filter run,$(MAKECMDGOALS))
+
+ifneq ($(SETUP_TEST_GOALS),)
+SETUP_OUTPUT := $(shell sh tools/setup.sh test >&2 || echo failed)
+else ifneq ($(SETUP_RUN_GOALS),)
+SETUP_OUTPUT := $(shell sh tools/setup.sh run >&2 || echo failed)
+endif
+
+ifneq ($(SETUP_OUTPUT),)
+$(error set-up failed, see above)
+endif
+
+# For those who want it done without anything else.
+.PHONY: setup
+setup:
+	@sh tools/setup.sh test
