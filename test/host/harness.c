@@ -87,8 +87,37 @@ void skip_all(const char *why)
     exit(0);
 }
 
+/* The harness may be built without the checks, for programs that are measured. */
+#ifdef CLOSURE_CHECKS
+
+closure_function(closure_site_handler, site_note, (), const struct closure_site *site)
+{
+    if (site->on_heap)
+        note("  %u of %s, made at %s:%u", site->count, site->info->name, site->file, site->line);
+}
+
+static void completions_check(void)
+{
+    u64 owed = closure_owed();
+    if (owed == 0)
+        return;
+    ok(false, "%llu completions were made but never applied", (unsigned long long)owed);
+    closure_census(stack_closure(site_note));
+}
+
+#else
+
+static void completions_check(void)
+{
+}
+
+#define closure_memory_freed(p) ((void)0)
+
+#endif
+
 int done_testing(void)
 {
+    completions_check();
     list_for_each_safe (&counting_heaps, element)
         counting_heap_close(container_of(element, struct counting_heap, link));
     printf("1..%llu\n", (unsigned long long)test_count);
@@ -209,6 +238,7 @@ static void counting_deallocate(heap h, void *p, u64 bytes)
         c->live_bytes -= bytes;
         list_remove(&block->link);
         free(block);
+        closure_memory_freed(p);
         deallocate(host_heap, p, bytes);
         return;
     }
