@@ -84,6 +84,8 @@ struct range_node *range_map_previous(struct range_node *n)
 void range_map_walk(struct range_map *m, range r, range_handler node, gap_handler gap)
 {
     u64 position = r.start;
+    if (range_empty(r)) /* it meets nothing, not even the node around its point */
+        return;
     struct range_node *n = range_map_lookup_at_or_next(m, r.start);
     while (n && n->r.start < r.end) {
         struct range_node *next = range_map_next(n); /* the handler may remove n */
