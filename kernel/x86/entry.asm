@@ -14,11 +14,13 @@ bits 64
 
 extern user_syscall_hook
 extern user_resume
+extern run_loop_serve
 
 global syscall_entry
 global syscall_entry_compatible
 global user_return_fast
 global user_return_full
+global run_loop
 
 section .text
 
@@ -127,3 +129,9 @@ user_return_full:
     mov rdi, [rdi + FRAME_RDI]
     swapgs
     iretq
+
+; void run_loop(void) (kernel/run_loop.h): whatever called it is over.
+run_loop:
+    mov rsp, [gs:CPU_STACK_TOP]
+    xor ebp, ebp
+    call run_loop_serve

@@ -1,0 +1,8 @@
+/* The IO-APICs: which global system interrupt raises which vector.  Intel 82093AA datasheet. */
+#pragma once
+
+#include "runtime/types.h"
+
+/* False: no IO-APIC has that gsi.  The first call looks for the IO-APICs. */
+bool ioapic_route(u32 gsi, u8 vector, bool level_triggered, bool active_low);
+void ioapic_mask(u32 gsi, bool masked);

@@ -1,0 +1,101 @@
+/* How fast the time-stamp counter counts.  See kernel/x86/tsc.h.
+
+   Asking comes first, because measuring takes time.  Where it must be measured the measurement runs
+   from boot to the first question for the time, so that it is usually long enough by then. */
+#include "kernel/x86/tsc.h"
+
+#include "kernel/log.h"
+#include "kernel/x86/apic.h"
+#include "kernel/x86/kvm_clock.h"
+#include "kernel/x86/msr.h"
+#include "kernel/x86/pit.h"
+#include "runtime/memory.h"
+
+#define HYPERVISOR_LEAF        0x40000000u
+#define HYPERVISOR_TIMING_LEAF 0x40000010u
+
+static u64 rate_of_hz(u64 hz)
+{
+    return hz ? (u64)(((u128)NS_PER_SECOND << 32) / hz) : 0;
+}
+
+/* CPUID: the hypervisor's timing leaf, the crystal's ratio, the processor's base frequency. */
+static u64 hz_from_cpuid(void)
+{
+    if (cpu_features.hypervisor_max >= HYPERVISOR_TIMING_LEAF)
+        return (u64)cpuid(HYPERVISOR_TIMING_LEAF, 0).eax * 1000;
+    if (cpu_features.leaf_max < 0x15)
+        return 0;
+    struct cpuid_result r = cpuid(0x15, 0); /* Intel SDM 2A, table 3-8 */
+    if (r.eax && r.ebx && r.ecx)
+        return (u64)r.ecx * r.ebx / r.eax;
+    if (r.eax && r.ebx && cpu_features.leaf_max >= 0x16)
+        return (u64)(cpuid(0x16, 0).eax & 0xffff) * 1000000;
+    return 0;
+}
+
+u64 tsc_rate_known(void)
+{
+    u64 rate = kvm_clock_rate();
+    return rate ? rate : rate_of_hz(hz_from_cpuid());
+}
+
+/* QEMU's own emulation (TCG) and KVM count nanoseconds. */
+static bool apic_counts_ns(void)
+{
+    struct cpuid_result r = cpuid(HYPERVISOR_LEAF, 0);
+    u32 name[3] = {r.ebx, r.ecx, r.edx};
+    return cpu_features.hypervisor && cpu_features.hypervisor_max &&
+           (memcmp(name, "TCGTCGTCGTCG", 12) == 0 || cpu_features.kvm_base);
+}
+
+u64 apic_hz_known(void)
+{
+    if (cpu_features.hypervisor_max >= HYPERVISOR_TIMING_LEAF)
+        return (u64)cpuid(HYPERVISOR_TIMING_LEAF, 0).ebx * 1000;
+    if (apic_counts_ns())
+        return NS_PER_SECOND;
+    return cpu_features.leaf_max >= 0x15 ? cpuid(0x15, 0).ecx : 0;
+}
+
+/* --- measuring -------------------------------------------------------------------------------- */
+
+static u64 begin_tsc;
+
+void tsc_measure_begin(void)
+{
+    begin_tsc = rdtsc();
+    apic_timer_start(~0u);
+}
+
+#define PRECISION      1024 /* the interval, in times of how long reading the other counter takes */
+#define APIC_MOST_NS   (5 * NS_PER_MS)
+#define PIT_MEASURE_NS (5 * NS_PER_MS)
+
+static u64 measure_by_apic(void)
+{
+    u64 before, after, elapsed_ns;
+    do {
+        before = rdtsc();
+        elapsed_ns = ~0u - apic_timer_now();
+        after = rdtsc();
+    } while (after - begin_tsc < PRECISION * (after - before) && elapsed_ns < APIC_MOST_NS);
+    u64 ticks = before + (after - before) / 2 - begin_tsc;
+    return ticks ? (u64)(((u128)elapsed_ns << 32) / ticks) : 0;
+}
+
+static u64 measure_by_pit(void)
+{
+    u64 before = rdtsc();
+    u64 elapsed_ns = pit_wait(PIT_MEASURE_NS);
+    return elapsed_ns ? (u64)(((u128)elapsed_ns << 32) / (rdtsc() - before)) : 0;
+}
+
+u64 tsc_measure_end(void)
+{
+    u64 rate = apic_counts_ns() ? measure_by_apic() : measure_by_pit();
+    if (rate)
+        return rate;
+    log_warning("clock: nothing here tells how fast the time-stamp counter is: 1 GHz is assumed");
+    return 1ull << 32;
+}
