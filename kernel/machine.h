@@ -1,7 +1,13 @@
 /* The machine's edges: options, randomness, port and device access, and the ways to end it. */
 #pragma once
 
+#include "runtime/closure.h"
 #include "runtime/types.h"
+
+struct boot_info;
+
+/* Reads the command line and what boot gathered.  Once, before any option is asked for. */
+void machine_init(const struct boot_info *boot);
 
 /* An option of the kernel's command line: "name=value" or "name".  NULL when absent, "" when it
    has no value.  The text lives for ever. */
@@ -19,6 +25,11 @@ u32 port_read32(u16 port);
 void port_write8(u16 port, u8 value);
 void port_write16(u16 port, u16 value);
 void port_write32(u16 port, u32 value);
+
+/* Tells whoever started this machine the exit status (the control channel), and returns when that
+   has left the machine.  One at most; applied once, by machine_exit. */
+closure_type(exit_writer, void, u8 exit_status);
+void machine_set_exit_writer(exit_writer writer);
 
 /* Ends the machine with the program's exit status (0-255): the registered exit writer (the control
    channel that `thunk` reads), then isa-debug-exit when the boot option exit_port= names it, then

@@ -29,7 +29,6 @@ void fpu_init(void)
     fpu.bytes = FXSAVE_BYTES;
     if (!cpu_features.xsave)
         return;
-    write_cr4(read_cr4() | CR4_OSXSAVE);
     u32 offered = cpuid(0xd, 0).eax;
     fpu.components = offered & (XCR0_X87 | XCR0_SSE | XCR0_AVX);
     /* The three AVX-512 components may only be set together, and with AVX. */
