@@ -31,6 +31,7 @@ struct object {
 
 struct needs {
     struct tree *tree;
+    enum needs_manner manner;
     struct object *objects[OBJECTS_MOST];
     u32 count;
     struct text_list default_folders; /* where the interpreter looks by itself */
@@ -283,6 +284,10 @@ static void object_follow(struct needs *n, struct object *o)
         if (object_known(n, name) || (n->musl && text_begins(name, "libc.")))
             continue;
         char *path = library_find(n, o, name);
+        if (!path && n->manner == NEEDS_FOUND) {
+            say_more("%s: the library %s, which it names, is not on this machine", o->path, name);
+            continue;
+        }
         if (!path)
             die(EXIT_FAILED,
                 "%s: the library %s, which it needs, is not on this machine; install it, or give "
@@ -293,16 +298,16 @@ static void object_follow(struct needs *n, struct object *o)
     }
 }
 
-void elf_needs_add(struct tree *t, const char *path)
+void elf_needs_add(struct tree *t, const char *path, enum needs_manner manner)
 {
     static struct needs n;
-    n = (struct needs){.tree = t};
+    n = (struct needs){.tree = t, .manner = manner};
     char *real = realpath(path, NULL);
     object_take(&n, real ? real : path, NULL);
     free(real);
     const char *interpreter = n.objects[0]->interpreter;
     folders_find(&n, interpreter);
-    if (interpreter) {
+    if (interpreter && manner == NEEDS_ALL) {
         enum elf_refusal r = elf_refuse(interpreter);
         if (r != ELF_RUNNABLE)
             die(EXIT_FAILED, "%s: its interpreter %s %s", path, interpreter, elf_refusal_text(r));

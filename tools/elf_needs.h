@@ -23,5 +23,7 @@ enum elf_refusal elf_refuse(const char *path);
 const char *elf_refusal_text(enum elf_refusal r);
 
 /* Adds what `path` (an ELF file that elf_refuse passed) needs to the tree, at the paths they have
-   here.  Ends the command when something is missing, naming who wants it. */
-void elf_needs_add(struct tree *t, const char *path);
+   here.  NEEDS_ALL ends the command when something is missing, naming who wants it; NEEDS_FOUND,
+   for files that were only added, leaves it out and says so with -v. */
+enum needs_manner { NEEDS_ALL, NEEDS_FOUND };
+void elf_needs_add(struct tree *t, const char *path, enum needs_manner manner);

@@ -65,7 +65,7 @@ static char *program_take_here(struct tree *t, const char *program)
     if (r != ELF_RUNNABLE)
         die(EXIT_NOT_RUNNABLE, "%s: %s", program, elf_refusal_text(r));
     tree_add_as_here(t, file);
-    elf_needs_add(t, file);
+    elf_needs_add(t, file, NEEDS_ALL);
     char *normal = path_normal(file);
     free(file);
     return normal;
@@ -92,6 +92,16 @@ static void add_take(struct tree *t, const char *spec)
     free(host);
 }
 
+/* The libraries of an added file that is a library or a program itself: an interpreter's modules
+   would fail to load without them. */
+closure_function(tree_visitor, libraries_add, (struct tree * t), struct tree_entry *e)
+{
+    if (e->type != INODE_FILE || !e->host || !(e->mode & 0111 || strstr(e->path, ".so")))
+        return;
+    if (elf_refuse(e->host) == ELF_RUNNABLE)
+        elf_needs_add(bound(t), e->host, NEEDS_FOUND);
+}
+
 void image_gather(const struct options *o, struct tree *t, char **program)
 {
     tree_init(t);
@@ -105,6 +115,8 @@ void image_gather(const struct options *o, struct tree *t, char **program)
         debs_add(t, &o->debs);
     for (u32 i = 0; i < o->adds.count; i++)
         add_take(t, o->adds.items[i]);
+    if (!o->root && !o->debs.count)
+        tree_visit(t, stack_closure(libraries_add, t));
     char *inside = program_in_tree(t, guest_path, o->program);
     if (o->root && !inside)
         inside = text_of("%s%s", *o->program == '/' ? "" : "/", o->program);

@@ -341,7 +341,7 @@ int cp_command(int count, char **words)
         die(EXIT_USAGE, "cp: an image cannot be written to yet; build it anew with --add");
     if (!colon)
         die(EXIT_USAGE, "%s: write it as IMAGE:/PATH", words[0]);
-    char *image = strndup(words[0], (size_t)(colon - words[0]));
+    char *image = text_of("%.*s", (int)(colon - words[0]), words[0]);
     struct copy c = {.mounted = image_mount(image)};
     struct inode *i = mounted_lookup(c.mounted, colon + 1, PATH_LAST_KEPT);
     const char *to = words[1];

@@ -50,8 +50,8 @@ static void words_add(struct text_list *l, const char *option, const char *value
 static void add_machine(struct text_list *l, enum machine_type type, enum accel accel)
 {
     static const char *const machines[] = {
-        [MACHINE_MICROVM] = "microvm,acpi=off,pit=off,pic=off,rtc=on,isa-serial=on,"
-                            "x-option-roms=off,graphics=off",
+        [MACHINE_MICROVM] = ("microvm,acpi=off,pit=off,pic=off,rtc=on,isa-serial=on,"
+                             "x-option-roms=off,graphics=off"),
         [MACHINE_Q35] = "q35,graphics=off,usb=off,vmport=off,hpet=off",
         [MACHINE_PC] = "pc,graphics=off,usb=off,vmport=off,hpet=off",
     };

@@ -210,12 +210,10 @@ static int image_make(const struct options *o)
     return fd;
 }
 
-/* What the machine said last, of which the user has not seen anything yet. */
+/* What the machine said last. */
 static void last_lines_show(const struct relay_result *r)
 {
     u32 first = r->lines > RELAY_LAST_LINES ? r->lines - RELAY_LAST_LINES : 0;
-    if (r->lines_shown)
-        return;
     for (u32 i = first; i < r->lines; i++)
         say("%s", r->last_lines[i % RELAY_LAST_LINES]);
 }
@@ -234,9 +232,10 @@ static int result_report(const struct options *o, const struct relay_result *r)
     case RELAY_SIGNALLED:
         return 128 + r->signal;
     case RELAY_DIED:
-        last_lines_show(r);
-        say("the machine ended without the program's exit status%s",
-            r->panicked ? ": the kernel panicked" : "");
+        if (!r->lines_shown) {
+            last_lines_show(r);
+            say("the machine ended without a word about the program's end");
+        }
         return r->panicked ? 255 : EXIT_FAILED;
     }
     return EXIT_FAILED;

@@ -14,7 +14,10 @@ ifneq ($(SETUP_OUTPUT),)
 $(error set-up failed, see above)
 endif
 
-# For those who want it done without anything else.
-.PHONY: setup
-setup:
+# For those who want it done without anything else, and for rules that want to name it.
+.PHONY: setup setup-run setup-test
+setup: setup-test
+setup-run:
+	@sh tools/setup.sh run
+setup-test:
 	@sh tools/setup.sh test

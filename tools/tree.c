@@ -278,6 +278,12 @@ void tree_add_symlink(struct tree *t, const char *guest, const char *target)
     e->mode = 0777;
 }
 
+void tree_visit(struct tree *t, tree_visitor visitor)
+{
+    for (rbnode n = rbtree_first(&t->entries); n; n = rbtree_next(n))
+        apply(visitor, entry_of(n));
+}
+
 /* --- giving the tree to the builder ----------------------------------------------------------- */
 
 /* Files are read in order, a piece at a time, so one of them is open. */

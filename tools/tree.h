@@ -43,6 +43,10 @@ void tree_add_symlink(struct tree *t, const char *guest, const char *target);
 /* The entry that `path` names, symlinks followed; NULL when there is none. */
 struct tree_entry *tree_lookup(struct tree *t, const char *path);
 
+/* Applied to each entry, in order; the handler may add others. */
+closure_type(tree_visitor, void, struct tree_entry *e);
+void tree_visit(struct tree *t, tree_visitor visitor);
+
 /* Hands every entry to the builder. */
 status tree_build(struct tree *t, struct builder *b);
 

@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# The thunk command itself: usage, refusals, and images built and looked into without booting.
+set -u
+. test/guest/lib.sh
+export XDG_CACHE_HOME="$WORK/cache"
+mkdir -p "$XDG_CACHE_HOME"
+
+# refused NAME STATUS PATTERN ARGUMENTS...: one line on stderr that matches, and that exit status.
+refused() {
+    local name=$1 wanted=$2 pattern=$3 status=0
+    shift 3
+    "$THUNK" "$@" >"$WORK/out" 2>"$WORK/err" </dev/null || status=$?
+    [ "$status" -eq "$wanted" ] && [ "$(grep -c . "$WORK/err")" -eq 1 ] &&
+        grep -Eq "^thunk: .*($pattern)" "$WORK/err"
+    ok $? "$name" || { echo "# status $status, wanted $wanted"; diagnose "$WORK/err"; }
+}
+
+# prints NAME EXPECTED ARGUMENTS...: exactly that output, status 0.
+prints() {
+    local name=$1 wanted=$2 status=0
+    shift 2
+    "$THUNK" "$@" >"$WORK/out" 2>"$WORK/err" </dev/null || status=$?
+    [ "$status" -eq 0 ] && [ "$(cat "$WORK/out")" = "$wanted" ]
+    ok $? "$name" || { echo "# status $status"; diagnose "$WORK/out"; diagnose "$WORK/err"; }
+}
+
+# --- usage -------------------------------------------------------------------------------------------
+refused "no verb" 2 "VERB"
+refused "a verb that is not there" 2 "frobnicate" frobnicate
+for verb in check dump; do refused "$verb is refused by name" 2 "$verb: does not exist yet" $verb x; done
+refused "run without a program" 2 "PROGRAM" run
+refused "an option that is not there" 2 "frobnicate" run --frobnicate true
+refused "an option without its value" 2 "SIZE" run -m
+refused "a size that is none" 2 "-m 12Q" run -m 12Q true
+refused "two processors" 2 "-c 2" run -c 2 true
+refused "a network" 2 "--net user" run --net user true
+refused "a port" 2 "-p: .*network" run -p 80:80 true
+refused "--keep" 2 "--keep: .*written" run --keep x true
+refused "--trace" 2 "--trace" run --trace x true
+refused "UEFI" 2 "uefi" run --firmware uefi true
+refused "qcow2" 2 "qcow2" build -o "$WORK/x" --format qcow2 true
+refused "build without -o" 2 "-o" build true
+refused "an accelerator that is not there" 2 "--accel fast" run --accel fast true
+refused "a variable without a value" 2 "NAME=VALUE" run -e NAME true
+refused "--disk with a program" 2 "--disk" run --disk x true
+refused "a timeout that is none" 2 "--timeout soon" run --timeout soon true
+for verb in run build ls tree cat cp stat doctor; do
+    "$THUNK" $verb --help >"$WORK/out" 2>"$WORK/err" && grep -q example "$WORK/out" && [ ! -s "$WORK/err" ]
+    ok $? "$verb --help has an example"
+done
+
+# --- programs that cannot be ----------------------------------------------------------------------------
+printf '#!/bin/sh\n' >"$WORK/script"
+printf 'plain text\n' >"$WORK/text"
+head -c 40 /bin/true >"$WORK/short"
+{ head -c 4 /bin/true; printf '\001'; tail -c +6 /bin/true; } >"$WORK/narrow"
+chmod 755 "$WORK"/script "$WORK"/text "$WORK"/short "$WORK"/narrow
+refused "a program that is not there" 127 "no-such-program" run no-such-program
+refused "a path that is not there" 127 "absent" run "$WORK/absent"
+refused "a folder" 126 "folder" run "$WORK"
+refused "a script" 126 "script" run "$WORK/script"
+refused "text" 126 "not an ELF" run "$WORK/text"
+refused "a short file" 126 "short" run "$WORK/short"
+refused "a 32-bit program" 126 "32-bit" run "$WORK/narrow"
+refused "an added file that is not there" 1 "absent" run --add "$WORK/absent" true
+refused "a root that is not there" 1 "absent" run --root "$WORK/absent" /bin/true
+refused "a config that is not JSON" 2 "script" run --config "$WORK/script" true
+printf '{"Args": ["x"], "Kloud": 1}' >"$WORK/config"
+refused "a config's key that is not known" 2 "Kloud" run --config "$WORK/config" true
+refused "an image that is not there" 1 "absent" run --disk "$WORK/absent"
+refused "an image that is none" 1 "short" ls "$WORK/text"
+head -c 1048576 /dev/zero >"$WORK/zeroes"
+refused "an image of zeroes" 1 "zeroes" ls "$WORK/zeroes"
+
+# --- a tree goes in and comes out as it was --------------------------------------------------------------
+tree=$WORK/tree
+mkdir -p "$tree/bin" "$tree/empty" "$tree/deep/er/still" "$tree/sticky"
+cp /bin/busybox "$tree/bin/busybox"
+ln -s busybox "$tree/bin/sh"
+ln "$tree/bin/busybox" "$tree/bin/link"
+ln -s /nowhere/at/all "$tree/dangling"
+seq 1 100000 >"$tree/deep/numbers"
+: >"$tree/deep/er/nothing"
+truncate -s 100M "$tree/deep/er/hole"
+printf 'in the middle' | dd of="$tree/deep/er/hole" bs=1 seek=50000000 conv=notrunc 2>/dev/null
+printf 'x' >"$tree/deep/er/still/name with  spaces"
+printf 'y' >"$tree/deep/er/still/$(printf 'n%.0s' $(seq 1 255))"
+for i in $(seq 1 600); do echo $i >"$tree/deep/er/still/$i"; done
+chmod 1777 "$tree/sticky"
+chmod 4711 "$tree/bin/busybox"
+chmod 600 "$tree/deep/numbers"
+chmod 0750 "$tree/deep/er"
+find "$tree" -depth -exec touch -h -d '2001-02-03 04:05:06.789012345' {} +
+"$THUNK" build -o "$WORK/image" --root "$tree" -e A=1 -e B='2 3' --cwd /deep --hostname box /bin/busybox echo 'one two' >"$WORK/out" 2>&1
+ok $? "build of a tree" || diagnose "$WORK/out"
+[ "$(stat -c %b "$WORK/image")" -lt 40000 ]
+ok $? "holes take no room in the image"
+"$THUNK" cp "$WORK/image:/" "$WORK/copy" >"$WORK/out" 2>&1
+ok $? "cp of the whole tree" || diagnose "$WORK/out"
+listing() { (cd "$1" && find . -printf '%p %y %m %U %G %n %T@ %l ' \( -type f -printf '%s' , -true \) -printf '\n' | sort); }
+listing "$tree" | grep -v '^\. ' >"$WORK/list.before"
+listing "$WORK/copy" | grep -v '^\. ' >"$WORK/list.after"
+diff "$WORK/list.before" "$WORK/list.after" >"$WORK/diff"
+ok $? "names, types, modes, owners, links, times and sizes are the same" || diagnose "$WORK/diff"
+diff -r --no-dereference "$tree" "$WORK/copy" >"$WORK/diff" 2>&1
+ok $? "and every byte" || diagnose "$WORK/diff"
+[ "$(stat -c %b "$WORK/copy/deep/er/hole")" -lt 1000 ]
+ok $? "a hole is a hole again"
+prints "ls" "$(printf 'bin\ndangling\ndeep\nempty\nsticky')" ls "$WORK/image"
+prints "ls of a file through a symlink" "/bin/sh" ls "$WORK/image" /bin/sh
+"$THUNK" ls -l "$WORK/image" /bin >"$WORK/out"
+grep -q '^-rws--x--x   2 .* link$' "$WORK/out" && grep -q '^l.* sh -> busybox$' "$WORK/out"
+ok $? "ls -l" || diagnose "$WORK/out"
+"$THUNK" cat "$WORK/image" /deep/numbers | cmp - "$tree/deep/numbers"
+ok $? "cat"
+"$THUNK" cat "$WORK/image" /deep/er/hole | cmp - "$tree/deep/er/hole"
+ok $? "cat of a file with holes"
+"$THUNK" cat "$WORK/image" bin/../bin/./sh | cmp - /bin/busybox
+ok $? "cat through dots and a symlink"
+refused "cat of a folder" 1 "folder" cat "$WORK/image" /deep
+refused "cat of what is not there" 1 "No such file" cat "$WORK/image" /deep/absent
+refused "cat below a file" 1 "Not a directory" cat "$WORK/image" /deep/numbers/x
+refused "cp into an image" 2 "written" cp "$WORK/text" "$WORK/image:/text"
+"$THUNK" cp "$WORK/image:/deep/numbers" "$WORK/copy/empty" && cmp "$WORK/copy/empty/numbers" "$tree/deep/numbers"
+ok $? "cp of a file into a folder"
+"$THUNK" stat "$WORK/image" >"$WORK/out"
+printf 'program /bin/busybox\narg /bin/busybox\narg echo\narg one two\n' >"$WORK/wanted"
+grep -E '^(program|arg) ' "$WORK/out" | diff "$WORK/wanted" - && grep -q '^env B=2 3$' "$WORK/out" &&
+    grep -q '^cwd /deep$' "$WORK/out" && grep -q '^hostname box$' "$WORK/out"
+ok $? "stat of an image shows its settings" || diagnose "$WORK/out"
+"$THUNK" stat "$WORK/image" /deep/er >"$WORK/out"
+grep -q '^mode 0750$' "$WORK/out" && grep -q '^modified 2001-02-03 .*06.789012345$' "$WORK/out"
+ok $? "stat of a file" || diagnose "$WORK/out"
+"$THUNK" tree "$WORK/image" /bin >"$WORK/out" && [ "$(tail -n 1 "$WORK/out")" = '`-- sh -> busybox' ]
+ok $? "tree" || diagnose "$WORK/out"
+
+# --- what goes into an image ------------------------------------------------------------------------------
+"$THUNK" build -o "$WORK/libs" lua5.4 >"$WORK/out" 2>&1 && "$THUNK" tree "$WORK/libs" >"$WORK/out" &&
+    grep -q 'ld-linux-x86-64.so.2' "$WORK/out" && grep -q 'libm.so.6' "$WORK/out" && grep -q 'libc.so.6' "$WORK/out"
+ok $? "a program goes in with its libraries and its interpreter" || diagnose "$WORK/out"
+"$THUNK" cat "$WORK/libs" /lib64/ld-linux-x86-64.so.2 | cmp - /lib64/ld-linux-x86-64.so.2
+ok $? "the interpreter is where the program looks for it"
+mkdir -p "$WORK/origin/lib" && cat >"$WORK/origin/a.c" <<'C' && cat >"$WORK/origin/b.c" <<'C2'
+int answer(void);
+int answer(void) { return 42; }
+C
+int answer(void);
+int main(void) { return answer(); }
+C2
+gcc -shared -fPIC -o "$WORK/origin/lib/libanswer.so" "$WORK/origin/a.c" &&
+    gcc -o "$WORK/origin/use" "$WORK/origin/b.c" -L"$WORK/origin/lib" -lanswer -Wl,-rpath,'$ORIGIN/lib' &&
+    "$THUNK" build -o "$WORK/libs" "$WORK/origin/use" >"$WORK/out" 2>&1 &&
+    "$THUNK" cat "$WORK/libs" "$WORK/origin/lib/libanswer.so" | cmp - "$WORK/origin/lib/libanswer.so"
+ok $? "a library beside the program, by \$ORIGIN" || diagnose "$WORK/out"
+printf '{"Args": ["-c", "x y"], "Env": {"K": "V"}, "MapDirs": {"%s": "/origin"}, "RunConfig": {"Memory": "64M"}}' "$WORK/origin" >"$WORK/config"
+"$THUNK" build -o "$WORK/libs" --config "$WORK/config" true >"$WORK/out" 2>&1 && "$THUNK" stat "$WORK/libs" >"$WORK/out" &&
+    grep -q '^arg x y$' "$WORK/out" && grep -q '^env K=V$' "$WORK/out" && "$THUNK" cat "$WORK/libs" /origin/a.c | cmp - "$WORK/origin/a.c"
+ok $? "options from a JSON file" || diagnose "$WORK/out"
+printf 'one' >"$WORK/one"
+"$THUNK" build -o "$WORK/libs" --add "$WORK/one:/dir/" --add "$WORK/text:/dir/one" true >"$WORK/out" 2>&1
+prints "what is added later takes the place of what was there" "plain text" cat "$WORK/libs" /dir/one
+echo old >"$WORK/kept"
+refused "a size that is too small" 1 "--size" build -o "$WORK/kept" --size 8K true
+[ "$(cat "$WORK/kept")" = old ] && ! ls "$WORK"/kept.part* >/dev/null 2>&1
+ok $? "a failed build leaves what was there, and nothing else"
+
+finish
