@@ -8,8 +8,8 @@
 
 #include "unix/syscall.h"
 
-#define FAULT_AROUND_PAGES 16 /* cached neighbours that a read fault maps, an aligned window */
-#define TOUCH_PAGES_MOST   32u/* anonymous pages given at once to a run of faults */
+#define FAULT_AROUND_PAGES 16  /* cached neighbours that a read fault maps, an aligned window */
+#define TOUCH_PAGES_MOST   32u /* anonymous pages given at once to a run of faults */
 #define RECLAIM_PAGES      64
 
 static void *page_allocate(struct user_memory *m)
@@ -218,5 +218,5 @@ s64 user_fetch(struct thread *t, u64 address, u64 bytes, enum user_access access
 
 s64 user_prepare(struct thread *t, u64 address, u64 bytes, enum user_access access)
 {
-    return user_fetch(t, address, bytes, access, &t->pages_came);
+    return user_fetch(t, address, bytes, access, thread_pages_handler(t));
 }

@@ -21,6 +21,7 @@ struct process {
     struct user_memory memory;
     struct list threads;              /* [lock] of struct thread */
     u32 thread_count;                 /* [lock] */
+    struct list ended_threads;        /* [lock] their memory goes when the next thread is made */
     u32 next_tid;                     /* [lock] */
     struct filesystem *fs;            /* [I] */
     struct fd_table *files;           /* the file side's, from files_create */

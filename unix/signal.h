@@ -54,10 +54,15 @@ struct signal_action {
     u64 mask;
 };
 
-struct signal_table {
-    struct signal_action actions[SIGNALS]; /* by number - 1 */
-    u64 pending;                           /* of the process as a whole */
+enum signal_action_flags {
+    SIGNAL_ON_STACK = 0x08000000,
+    SIGNAL_RESTART = 0x10000000,
+    SIGNAL_NO_DEFER = 0x40000000,
+    SIGNAL_RESET_HANDLER = 0x80000000,
+    SIGNAL_RESTORER = 0x04000000,
 };
+#define SIGNAL_DEFAULT 0ull
+#define SIGNAL_IGNORE  1ull
 
 /* What is told about one signal: the fields of siginfo_t that are used. */
 struct signal_info {
@@ -68,11 +73,23 @@ struct signal_info {
     u64 value;
 };
 
+struct signal_table {
+    struct signal_action actions[SIGNALS]; /* by number - 1 */
+    struct signal_info infos[SIGNALS];     /* of what is pending */
+    u64 pending;                           /* of the process as a whole */
+};
+
 /* Queues a signal for the process or for one thread; a waiting interruptible system call of a
    thread that takes it ends with EINTR.  The signal is acted upon before the thread next enters
    user mode. */
 void signal_send_process(struct process *p, const struct signal_info *info);
 void signal_send_thread(struct thread *t, const struct signal_info *info);
+
+/* Whether sending it would do nothing: it is ignored, by choice or by default. */
+bool signal_is_ignored(const struct process *p, u32 signal);
+
+/* The name: "SIGSEGV"; "signal" for the real-time ones. */
+const char *signal_name(u32 signal);
 
 /* For the file side: SIGPIPE and its like, sent to the calling thread by the kernel. */
 void signal_raise(struct thread *t, u32 signal);

@@ -21,22 +21,27 @@ struct thread {
     struct list link;        /* process->threads [process lock] */
     struct thunk run;        /* enters user mode */
     struct thunk restart;    /* starts the system call again */
-    struct status_handler pages_came;
-    struct timer timer;         /* nanosleep, timeouts */
-    struct thunk timer_expired; /* the process side's use of `timer` */
+    struct status_handler pages_came; /* ready it with thread_pages_handler */
+    struct timer timer;               /* nanosleep, timeouts */
+    struct thunk timer_expired;       /* the process side's use of `timer` */
 
     u64 signal_mask;
-    u64 signal_pending;                 /* of this thread alone */
-    struct signal_info faults[SIGNALS]; /* the last one of each number */
-    u64 saved_mask;                     /* sigsuspend, ppoll: restored after delivery */
+    u64 signal_pending;                       /* of this thread alone */
+    struct signal_info signal_infos[SIGNALS]; /* by number - 1, of what is pending */
+    u64 saved_mask;                           /* sigsuspend, ppoll: restored after delivery */
     bool restore_mask;
     u64 alternate_stack, alternate_bytes; /* sigaltstack */
     u32 alternate_flags;
-    u64 clear_tid; /* set_tid_address */
+    struct user_fault fault; /* the last one: what a handler is told */
+    u64 clear_tid;           /* set_tid_address */
     u64 robust_list;
 
-    bool in_syscall; /* between dispatch and its result */
+    bool in_syscall;  /* between dispatch and its result */
+    bool attention;   /* something to do before user mode: a signal */
+    bool interrupted; /* its last call ended with EINTR, and may be started again after a handler */
     bool ended;
+    bool timed_wait; /* `timer` runs for a wait that may end otherwise (futex) */
+    u32 fetches;     /* page-ins for the same instruction or call in a row; bounded */
 
     /* Set by a waiting system call that a signal may interrupt, applied at most once; it ends the
        wait and calls syscall_return(t, -EINTR).  NULL: the wait is not interruptible. */
@@ -60,11 +65,19 @@ struct thread *thread_current(void);
 /* Makes the thread's space current and the thread the one that faults are charged to. */
 void thread_activate(struct thread *t);
 
+/* t->pages_came, made ready: when the pages have come, the faulting instruction or the system call
+   is tried again; when they could not be read, it is SIGBUS or EFAULT. */
+status_handler thread_pages_handler(struct thread *t);
+
 /* NULL when out of memory.  The frame is zero but for its FPU state. */
 struct thread *thread_create(struct process *p);
 
 /* Lets the thread go on in user mode, through the run loop. */
 void thread_resume(struct thread *t);
 
-/* Takes the thread out of its process; its memory goes when nothing refers to it any more. */
-void thread_end(struct thread *t);
+/* Takes the thread out of its process and wakes who joins it; the last one ends the process with
+   `code`.  Its memory goes when nothing refers to it any more. */
+void thread_end(struct thread *t, u8 code);
+
+/* What kernel/user.h calls. */
+void thread_set_hooks(void);

@@ -1,0 +1,28 @@
+/* Signals, the part that threads and faults use; unix/signal.c and unix/signal_frame.c. */
+#pragma once
+
+#include "unix/thread.h"
+
+#define SIGNAL_STACK_DISABLED 2u /* SS_DISABLE */
+
+/* Before user mode: acts upon what is pending and not blocked.  May end the process, or change
+   the frame to enter a handler. */
+void signal_deliver(struct thread *t);
+
+/* Faults of user mode become SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGTRAP; blocked or ignored they
+   end the process. */
+void signal_page_fault(struct thread *t, const struct user_fault *fault, enum fault_result result);
+void signal_exception(struct thread *t, const struct user_fault *fault);
+
+/* The handler's frame: 0, or -EFAULT when its stack cannot take it. */
+s64 signal_frame_push(struct thread *t, const struct signal_info *info,
+                      const struct signal_action *action);
+
+/* Changes the mask (SIGKILL and SIGSTOP stay out of it) and looks at what that lets in. */
+void signal_set_mask(struct thread *t, u64 mask);
+
+/* Sends one that is not to be blocked or ignored: of a fault, or a broken frame. */
+void signal_force(struct thread *t, const struct signal_info *info);
+
+/* Whether a signal, were it sent now, would be acted upon: pending and not blocked. */
+bool signal_is_pending(const struct thread *t);

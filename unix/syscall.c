@@ -1,0 +1,113 @@
+/* Dispatch of system calls; see unix/syscall.h.
+
+   The fast path: the hook finds the thread around the frame, looks the number up, calls, stores
+   the result and returns to user mode.  Only what waits goes through the run loop. */
+#include "unix/syscall.h"
+
+#include "kernel/log.h"
+#include "kernel/run_loop.h"
+#include "unix/strace.h"
+#include "unix/syscall_table.h"
+
+/* --- unpackers: the registers of the calling convention become typed arguments -----------------
+ */
+
+#define REGISTERS_0
+#define REGISTERS_1 , f->rdi
+#define REGISTERS_2 REGISTERS_1, f->rsi
+#define REGISTERS_3 REGISTERS_2, f->rdx
+#define REGISTERS_4 REGISTERS_3, f->r10
+#define REGISTERS_5 REGISTERS_4, f->r8
+#define REGISTERS_6 REGISTERS_5, f->r9
+
+/* Passing a u64 to a parameter of the prototype's type cuts it as the ABI says. */
+#define SYSCALL(number, name, format, ...)                                                         \
+    static s64 enter_##name(struct thread *t)                                                      \
+    {                                                                                              \
+        const struct user_frame *f = &t->frame;                                                    \
+        (void)f;                                                                                   \
+        _Static_assert(sizeof(format) == CLOSURE_COUNT(__VA_ARGS__) + 1,                           \
+                       #name ": one letter of trace format an argument");                          \
+        return sys_##name(t CLOSURE_PASTE(REGISTERS_, CLOSURE_COUNT(__VA_ARGS__)));                \
+    }
+#include "unix/syscalls.def"
+#undef SYSCALL
+
+#define SYSCALL(number, name, format, ...) [number] = {enter_##name, #name, format},
+static const struct syscall_entry table[SYSCALL_NUMBERS] = {
+#include "unix/syscalls.def"
+};
+#undef SYSCALL
+
+const struct syscall_entry *syscall_entry(u32 number)
+{
+    return number < SYSCALL_NUMBERS && table[number].enter ? &table[number] : NULL;
+}
+
+static u64 unknown_logged[SYSCALL_NUMBERS / 64 + 1]; /* bits; the last word is for all beyond */
+
+static s64 syscall_unknown(u32 number)
+{
+    u32 bit = min(number, (u32)SYSCALL_NUMBERS);
+    u64 mask = 1ull << (bit % 64);
+    if (!(unknown_logged[bit / 64] & mask)) {
+        unknown_logged[bit / 64] |= mask;
+        log_warning("system call %u is not known: ENOSYS", number);
+    }
+    return -ENOSYS;
+}
+
+static s64 syscall_call(struct thread *t)
+{
+    u32 number = (u32)t->frame.orig_rax;
+    if (unlikely(number >= SYSCALL_NUMBERS || !table[number].enter))
+        return syscall_unknown(number);
+    if (unlikely(strace_enabled))
+        return strace_call(t, &table[number]);
+    return table[number].enter(t);
+}
+
+void syscall_hook(struct user_frame *frame)
+{
+    struct thread *t = container_of(frame, struct thread, frame);
+    t->in_syscall = true;
+    s64 result = syscall_call(t);
+    if (unlikely(result == SYSCALL_LATER))
+        run_loop();
+    t->in_syscall = false;
+    frame->rax = (u64)result;
+    if (unlikely(t->attention)) {
+        t->interrupted = result == -EINTR;
+        thread_resume(t);
+        run_loop();
+    }
+}
+
+void syscall_return(struct thread *t, s64 result)
+{
+    if (unlikely(strace_enabled))
+        strace_result(t, result);
+    t->interrupt = NULL;
+    t->interrupted = result == -EINTR;
+    t->fetches = 0;
+    t->in_syscall = false;
+    t->frame.rax = (u64)result;
+    thread_resume(t);
+}
+
+closure_method(thunk, syscall_again, struct thread, restart)
+{
+    struct thread *t = owner();
+    if (t->ended || t->process->exiting)
+        return;
+    thread_activate(t);
+    s64 result = syscall_call(t);
+    if (result != SYSCALL_LATER)
+        syscall_return(t, result);
+}
+
+void syscall_restart(struct thread *t)
+{
+    init_method(&t->restart, syscall_again);
+    run_later(&t->restart);
+}

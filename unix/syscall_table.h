@@ -1,0 +1,18 @@
+/* The table that unix/syscalls.def becomes; for dispatch and strace. */
+#pragma once
+
+#include "unix/syscall.h"
+
+#define SYSCALL_NUMBERS 463 /* one more than the largest that Linux 6.12 has */
+
+struct syscall_entry {
+    s64 (*enter)(struct thread *t); /* NULL: not known */
+    const char *name;
+    const char *format; /* one letter an argument */
+};
+
+/* NULL when the number is not known. */
+const struct syscall_entry *syscall_entry(u32 number);
+
+/* The kernel's hook (kernel/user.h). */
+void syscall_hook(struct user_frame *frame);

@@ -1,0 +1,203 @@
+/* Threads: made, run, faulting, ended; see unix/thread.h. */
+#include "unix/thread.h"
+
+#include "kernel/log.h"
+#include "kernel/run_loop.h"
+#include "kernel/x86/cpu.h"
+#include "unix/futex.h"
+#include "unix/signal_delivery.h"
+#include "unix/syscall_table.h"
+
+#define THREADS_MOST 4096 /* of a process; further ones are EAGAIN */
+#define FETCHES_MOST 64   /* page-ins for one instruction before memory is called too small */
+
+struct thread *thread_current(void)
+{
+    return this_cpu()->thread;
+}
+
+void thread_activate(struct thread *t)
+{
+    this_cpu()->thread = t;
+    page_space_switch(&t->process->memory.space);
+}
+
+closure_method(thunk, thread_run, struct thread, run)
+{
+    struct thread *t = owner();
+    if (t->ended || t->process->exiting)
+        return;
+    thread_activate(t);
+    if (t->attention)
+        signal_deliver(t);
+    if (t->ended || t->process->exiting)
+        return;
+    user_enter(&t->frame, &t->process->memory.space);
+}
+
+void thread_resume(struct thread *t)
+{
+    run_thread(&t->run);
+}
+
+/* The CPU wants its FPU area aligned to 64 bytes; a heap aligns by the size. */
+static u64 fpu_bytes(void)
+{
+    return align_up(user_fpu_bytes(), 64);
+}
+
+static void thread_free(struct thread *t)
+{
+    user_fpu_sync(&t->frame); /* so that no CPU saves registers into it later */
+    deallocate(general_heap, t->fpu, fpu_bytes());
+    deallocate(general_heap, t, sizeof(*t));
+}
+
+/* Threads that ended long enough ago that no stack refers to them. */
+static void threads_reap(struct process *p)
+{
+    for (struct list *l; (l = list_pop_front(&p->ended_threads));)
+        thread_free(container_of(l, struct thread, link));
+}
+
+struct thread *thread_create(struct process *p)
+{
+    threads_reap(p);
+    if (p->thread_count >= THREADS_MOST)
+        return NULL;
+    struct thread *t = allocate_zero(general_heap, sizeof(*t));
+    if (!t)
+        return NULL;
+    t->fpu = allocate(general_heap, fpu_bytes());
+    if (!t->fpu) {
+        deallocate(general_heap, t, sizeof(*t));
+        return NULL;
+    }
+    user_fpu_init(t->fpu);
+    t->frame.fpu = t->fpu;
+    t->frame.full = 1;
+    t->frame.rflags = 0x202; /* interrupts on */
+    t->process = p;
+    t->tid = p->next_tid++;
+    t->alternate_flags = SIGNAL_STACK_DISABLED;
+    init_method(&t->run, thread_run);
+    list_push_back(&p->threads, &t->link);
+    p->thread_count++;
+    return t;
+}
+
+void thread_end(struct thread *t, u8 code)
+{
+    struct process *p = t->process;
+    if (t->ended)
+        return;
+    t->ended = true;
+    timer_cancel(&t->timer);
+    futex_thread_ended(t);
+    list_remove(&t->link);
+    list_push_back(&p->ended_threads, &t->link);
+    if (--p->thread_count == 0)
+        process_exit(p, code);
+}
+
+/* --- pages ------------------------------------------------------------------------------------ */
+
+static void out_of_memory(struct thread *t)
+{
+    log_error("out of memory: %s is killed (it has %llu KiB, the machine %llu KiB)",
+              t->process->path, t->process->memory.pages_own * (PAGE_BYTES / KiB),
+              memory_statistics().total_bytes / KiB);
+    process_exit(t->process, 128 + SIGNAL_KILL);
+}
+
+closure_method(status_handler, thread_pages_came, struct thread, pages_came, status s)
+{
+    struct thread *t = owner();
+    if (t->ended || t->process->exiting)
+        return;
+    if (is_ok(s) && ++t->fetches > FETCHES_MOST)
+        s = status_error(ENOMEM, "memory: pages are evicted before they can be used", t->tid);
+    if (status_errno(s) == ENOMEM) {
+        out_of_memory(t);
+    } else if (t->in_syscall) {
+        if (is_ok(s))
+            syscall_restart(t);
+        else
+            syscall_return(t, -EFAULT);
+    } else {
+        if (!is_ok(s)) {
+            log_error("a page of %s cannot be read: %s", t->process->path, status_text(s));
+            signal_raise(t, SIGNAL_BUS);
+        }
+        thread_resume(t);
+    }
+}
+
+status_handler thread_pages_handler(struct thread *t)
+{
+    init_method(&t->pages_came, thread_pages_came);
+    return &t->pages_came;
+}
+
+enum { ERROR_WRITE = 2, ERROR_FETCH = 16, VECTOR_PAGE = 14 }; /* Intel SDM 3A, 4.7 */
+
+static void page_fault(struct thread *t, const struct user_fault *fault)
+{
+    struct user_memory *m = &t->process->memory;
+    enum user_access access = fault->error_code & ERROR_FETCH   ? USER_EXECUTE
+                              : fault->error_code & ERROR_WRITE ? USER_WRITE
+                                                                : USER_READ;
+    enum fault_result result = fault_resolve(m, fault->address, access);
+    switch (result) {
+    case FAULT_DONE:
+        t->fetches = 0;
+        return;
+    case FAULT_FETCH:
+        fault_fetch(m, fault->address, thread_pages_handler(t));
+        run_loop();
+    case FAULT_NO_MEMORY:
+        out_of_memory(t);
+        run_loop();
+    default:
+        signal_page_fault(t, fault, result);
+        thread_resume(t);
+        run_loop();
+    }
+}
+
+static void fault_hook(struct user_frame *frame, const struct user_fault *fault)
+{
+    struct thread *t = container_of(frame, struct thread, frame);
+    if (fault->vector == VECTOR_PAGE) {
+        page_fault(t, fault);
+        return;
+    }
+    signal_exception(t, fault);
+    thread_resume(t);
+    run_loop();
+}
+
+static bool copy_fault_hook(u64 address, bool write)
+{
+    struct thread *t = thread_current();
+    return t && fault_resolve(&t->process->memory, address, write ? USER_WRITE : USER_READ) ==
+                    FAULT_DONE;
+}
+
+/* Other work first, then this thread again. */
+static void interrupted_hook(struct user_frame *frame)
+{
+    thread_resume(container_of(frame, struct thread, frame));
+    run_loop();
+}
+
+void thread_set_hooks(void)
+{
+    static const struct user_hooks hooks = {
+        .syscall = syscall_hook,
+        .fault = fault_hook,
+        .copy_fault = copy_fault_hook,
+        .interrupted = interrupted_hook,
+    };
+    user_set_hooks(&hooks);
+}
