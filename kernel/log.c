@@ -1,0 +1,80 @@
+/* Messages: formatted into a line, kept in a ring, written out.  See kernel/log.h.
+
+   Every line gets the prefix `thunk: `, so that a reader of a shared serial line can tell it from
+   the program's output.  A line that is too long is cut.  A message that comes while one is being
+   written (a fault in the writer) goes to the early serial port, with no lock. */
+#include "kernel/log.h"
+
+#include "kernel/panic.h"
+#include "kernel/x86/early.h"
+#include "runtime/format.h"
+#include "runtime/lock.h"
+#include "runtime/memory.h"
+
+#define LINE_BYTES 512
+#define RING_BYTES 8192
+
+static struct spinlock log_lock = {0, RANK_LOG, "log"};
+static enum log_level level_printed = LOG_WARNING;
+static log_writer writer; /* [log_lock] NULL: the early serial port */
+
+/* [log_lock] The last lines of all levels, oldest overwritten; for a panic and for a debugger. */
+static char ring[RING_BYTES] __attribute__((section(".bss..noinit")));
+static u64 ring_written; /* bytes ever written */
+
+static const char prefix[] = "thunk: ";
+
+static void ring_add(const char *text, u64 bytes)
+{
+    u64 at = ring_written % RING_BYTES;
+    u64 first = min(bytes, (u64)RING_BYTES - at);
+    memcpy(ring + at, text, first);
+    memcpy(ring, text + first, bytes - first);
+    ring_written += bytes;
+}
+
+static u64 line_format(char line[LINE_BYTES], const char *format, va_list arguments)
+{
+    u64 start = sizeof(prefix) - 1;
+    memcpy(line, prefix, start);
+    u64 room = LINE_BYTES - start - 1; /* the end of the line replaces the terminator */
+    u64 wanted = format_text_list(line + start, room, format, arguments);
+    u64 end = start + min(wanted, room - 1);
+    line[end++] = '\n';
+    return end;
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    if (level > level_printed && level > LOG_INFO)
+        return;
+    char line[LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    u64 bytes = line_format(line, format, arguments);
+    va_end(arguments);
+
+    if (spin_held(&log_lock)) {
+        early_write(line, bytes);
+        return;
+    }
+    spin_lock(&log_lock);
+    ring_add(line, bytes);
+    if (level <= level_printed) {
+        if (writer && !panic_in_progress())
+            apply(writer, line, bytes);
+        else
+            early_write(line, bytes);
+    }
+    spin_unlock(&log_lock);
+}
+
+void log_set_level(enum log_level level)
+{
+    level_printed = level;
+}
+
+void log_set_writer(log_writer new_writer)
+{
+    writer = new_writer;
+}

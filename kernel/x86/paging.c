@@ -1,0 +1,338 @@
+/* 4-level page tables.  See kernel/page_table.h; the entries are of Intel SDM 3A, 4.5.
+
+   boot/tables.c made the kernel's half; its top-level entries never change, so every space shares
+   the tables below them.  All mappings made here are of 4 KiB pages; the larger ones that boot made
+   for the direct map stay for ever.  Tables of a user space are given back when it is destroyed.
+
+   An entry that becomes present needs no flush; one that changes is flushed page by page, or all at
+   once when they are many.  There is one CPU; shoot-downs for more belong into flush_*. */
+#include "kernel/x86/paging.h"
+
+#include "kernel/x86/cpu.h"
+#include "kernel/x86/msr.h"
+#include "runtime/assert.h"
+#include "runtime/lock.h"
+
+#define ENTRY_PRESENT    (1ull << 0)
+#define ENTRY_WRITABLE   (1ull << 1)
+#define ENTRY_USER       (1ull << 2)
+#define ENTRY_UNCACHED   (3ull << 3)
+#define ENTRY_ACCESSED   (3ull << 5) /* and dirty; set at once, the CPU need not write them */
+#define ENTRY_LARGE      (1ull << 7)
+#define ENTRY_GLOBAL     (1ull << 8)
+#define ENTRY_NO_EXECUTE (1ull << 63)
+#define ENTRY_ADDRESS    0x000ffffffffff000ull
+
+#define LEVELS           4
+#define TABLE_ENTRIES    512
+#define KERNEL_HALF      256 /* first top-level entry of the kernel's */
+#define KERNEL_START     0xffff800000000000ull
+#define DEVICE_MAP_BYTES (512 * GiB)
+#define FLUSH_PAGES_MOST 32 /* beyond, the whole TLB of the space goes */
+
+u64 direct_map_base;
+range kernel_image;
+physical kernel_image_at;
+struct page_space kernel_space;
+
+static struct spinlock paging_lock = {0, RANK_PAGE_TABLE, "page tables"};
+static range device_room; /* [paging_lock] addresses for device_map */
+static u64 no_execute;    /* [I] ENTRY_NO_EXECUTE where the CPU has it */
+
+/* What a change needs flushed. */
+struct flush {
+    u64 pages[FLUSH_PAGES_MOST];
+    u32 count; /* more than FLUSH_PAGES_MOST: all */
+};
+
+static void flush_add(struct flush *f, u64 address)
+{
+    if (address >= KERNEL_START)
+        invlpg(address); /* global: a load of CR3 does not reach it */
+    else if (f->count < FLUSH_PAGES_MOST)
+        f->pages[f->count++] = address;
+    else
+        f->count = FLUSH_PAGES_MOST + 1;
+}
+
+static void flush_finish(const struct flush *f, const struct page_space *space)
+{
+    u64 root = read_cr3();
+    if ((root & ENTRY_ADDRESS) != space->root.bits)
+        return; /* entries of another space are not in the TLB */
+    if (f->count > FLUSH_PAGES_MOST)
+        write_cr3(root);
+    else
+        for (u32 i = 0; i < f->count; i++)
+            invlpg(f->pages[i]);
+}
+
+/* --- walking ---------------------------------------------------------------------------------- */
+
+static u64 *table_of(u64 entry)
+{
+    return direct_map(physical_at(entry & ENTRY_ADDRESS));
+}
+
+static u64 level_bytes(u32 level)
+{
+    return 1ull << (PAGE_ORDER + 9 * level);
+}
+
+static u32 index_at(u64 address, u32 level)
+{
+    return address >> (PAGE_ORDER + 9 * level) & (TABLE_ENTRIES - 1);
+}
+
+/* The entry that decides about `address`: at level 0, or higher when it is absent or large there.
+ */
+static u64 *entry_find(const struct page_space *space, u64 address, u32 *level)
+{
+    u64 *table = direct_map(space->root);
+    for (u32 at = LEVELS - 1;; at--) {
+        u64 *entry = &table[index_at(address, at)];
+        if (at == 0 || !(*entry & ENTRY_PRESENT) || (*entry & ENTRY_LARGE)) {
+            *level = at;
+            return entry;
+        }
+        table = table_of(*entry);
+    }
+}
+
+/* The level-0 entry of `address`; missing tables are made.  NULL: out of memory. */
+static u64 *entry_make(struct page_space *space, u64 address)
+{
+    u64 above = ENTRY_PRESENT | ENTRY_WRITABLE | (address < KERNEL_START ? ENTRY_USER : 0);
+    u64 *table = direct_map(space->root);
+    for (u32 at = LEVELS - 1; at > 0; at--) {
+        u64 *entry = &table[index_at(address, at)];
+        assert(!(*entry & ENTRY_LARGE));
+        if (!*entry) {
+            u64 *made = allocate_zero(page_heap, PAGE_BYTES);
+            if (!made)
+                return NULL;
+            *entry = physical_of(made).bits | above;
+        }
+        table = table_of(*entry);
+    }
+    return &table[index_at(address, 0)];
+}
+
+static u64 entry_flags(u32 flags)
+{
+    u64 bits = ENTRY_PRESENT | ENTRY_ACCESSED;
+    bits |= flags & PAGE_WRITE ? ENTRY_WRITABLE : 0;
+    bits |= flags & PAGE_EXECUTE ? 0 : no_execute;
+    bits |= flags & PAGE_USER ? ENTRY_USER : ENTRY_GLOBAL;
+    bits |= flags & PAGE_UNCACHED ? ENTRY_UNCACHED : 0;
+    return bits;
+}
+
+static u32 flags_of(u64 entry)
+{
+    u32 flags = 0;
+    flags |= entry & ENTRY_WRITABLE ? PAGE_WRITE : 0;
+    flags |= entry & ENTRY_NO_EXECUTE ? 0 : PAGE_EXECUTE;
+    flags |= entry & ENTRY_USER ? PAGE_USER : 0;
+    flags |= entry & ENTRY_UNCACHED ? PAGE_UNCACHED : 0;
+    return flags;
+}
+
+/* --- mapping ---------------------------------------------------------------------------------- */
+
+static void entry_write(struct flush *f, u64 *entry, u64 address, u64 value)
+{
+    u64 before = *entry;
+    *entry = value;
+    if (before & ENTRY_PRESENT && before != value)
+        flush_add(f, address);
+}
+
+static void range_check(u64 address, u64 bytes)
+{
+    assert(!((address | bytes) & (PAGE_BYTES - 1)));
+    assert(address + bytes >= address);
+}
+
+/* All tables first: afterwards nothing can fail. */
+static bool tables_make(struct page_space *space, u64 address, u64 end)
+{
+    for (u64 at = address; at < end; at = align_down(at, level_bytes(1)) + level_bytes(1))
+        if (!entry_make(space, at))
+            return false;
+    return true;
+}
+
+static status map_locked(struct page_space *space, u64 address, physical to, u64 bytes, u64 flags)
+{
+    struct flush f;
+    f.count = 0;
+    u64 end = address + bytes;
+    if (!tables_make(space, address, end))
+        return status_error(ENOMEM, "page table: out of memory", address);
+    u64 *entry = NULL;
+    for (u64 at = address; at < end; at += PAGE_BYTES, to.bits += PAGE_BYTES, entry++) {
+        if (!entry || index_at(at, 0) == 0)
+            entry = entry_make(space, at);
+        entry_write(&f, entry, at, to.bits | flags);
+    }
+    flush_finish(&f, space);
+    return STATUS_OK;
+}
+
+status page_map(struct page_space *space, u64 address, physical to, u64 bytes, u32 flags)
+{
+    range_check(address, bytes);
+    if ((flags & PAGE_WRITE) && (flags & PAGE_EXECUTE) && !(flags & PAGE_USER))
+        return status_error(EACCES, "page table: writable and executable", address);
+    assert((address < KERNEL_START) == !!(flags & PAGE_USER));
+    spin_lock(&paging_lock);
+    status s = map_locked(space, address, to, bytes, entry_flags(flags));
+    spin_unlock(&paging_lock);
+    return s;
+}
+
+/* Every present entry of the range gets (entry & keep) | set; absent parts are stepped over. */
+static void range_change(struct page_space *space, u64 address, u64 bytes, u64 keep, u64 set)
+{
+    range_check(address, bytes);
+    struct flush f;
+    f.count = 0;
+    u64 end = address + bytes;
+    spin_lock(&paging_lock);
+    while (address < end) {
+        u32 level;
+        u64 *entry = entry_find(space, address, &level);
+        if (level) {
+            assert(!(*entry & ENTRY_LARGE));
+            address = align_down(address, level_bytes(level)) + level_bytes(level);
+            if (!address)
+                break;
+            continue;
+        }
+        u64 stop = min(end, align_down(address, level_bytes(1)) + level_bytes(1));
+        for (; address < stop; address += PAGE_BYTES, entry++)
+            if (*entry & ENTRY_PRESENT)
+                entry_write(&f, entry, address, (*entry & keep) | set);
+    }
+    flush_finish(&f, space);
+    spin_unlock(&paging_lock);
+}
+
+void page_unmap(struct page_space *space, u64 address, u64 bytes)
+{
+    range_change(space, address, bytes, 0, 0);
+}
+
+void page_protect(struct page_space *space, u64 address, u64 bytes, u32 flags)
+{
+    assert(!(flags & PAGE_WRITE) || !(flags & PAGE_EXECUTE) || (flags & PAGE_USER));
+    range_change(space, address, bytes, ENTRY_ADDRESS, entry_flags(flags));
+}
+
+bool page_lookup(const struct page_space *space, u64 address, physical *page, u32 *flags)
+{
+    u32 level;
+    u64 entry = *entry_find(space, address, &level);
+    if (!(entry & ENTRY_PRESENT))
+        return false;
+    u64 within = align_down(address & (level_bytes(level) - 1), PAGE_BYTES);
+    *page = physical_at((entry & ENTRY_ADDRESS & ~(level_bytes(level) - 1)) + within);
+    *flags = flags_of(entry);
+    return true;
+}
+
+bool page_next(const struct page_space *space, u64 *address, u64 end, physical *page, u32 *flags)
+{
+    u64 at = align_up(*address, PAGE_BYTES);
+    end = min(end, USER_END);
+    while (at < end) {
+        u32 level;
+        const u64 *entry = entry_find(space, at, &level);
+        /* The rest of this table without walking again. */
+        for (; level == 0 && at < end; at += PAGE_BYTES, entry++) {
+            if (*entry & ENTRY_PRESENT) {
+                *address = at;
+                *page = physical_at(*entry & ENTRY_ADDRESS);
+                *flags = flags_of(*entry);
+                return true;
+            }
+            if (index_at(at, 0) == TABLE_ENTRIES - 1) {
+                level = 1;
+                break;
+            }
+        }
+        if (at < end)
+            at = align_down(at, level_bytes(level)) + level_bytes(level);
+    }
+    return false;
+}
+
+/* --- spaces ----------------------------------------------------------------------------------- */
+
+status page_space_create(struct page_space *space)
+{
+    u64 *root = allocate(page_heap, PAGE_BYTES);
+    if (!root)
+        return status_error(ENOMEM, "page table: out of memory for a new space", 0);
+    const u64 *shared = direct_map(kernel_space.root);
+    u64 half = KERNEL_HALF * sizeof(u64);
+    memset(root, 0, half);
+    memcpy(root + KERNEL_HALF, shared + KERNEL_HALF, half);
+    space->root = physical_of(root);
+    return STATUS_OK;
+}
+
+/* The tables at `level` and below; three levels deep at most. */
+static void tables_free(u64 *table, u32 level, u32 entries)
+{
+    for (u32 i = 0; level > 0 && i < entries; i++)
+        if (table[i] & ENTRY_PRESENT)
+            tables_free(table_of(table[i]), level - 1, TABLE_ENTRIES);
+    deallocate(page_heap, table, PAGE_BYTES);
+}
+
+void page_space_destroy(struct page_space *space)
+{
+    if (this_cpu()->space == space)
+        page_space_switch(&kernel_space);
+    tables_free(direct_map(space->root), LEVELS - 1, KERNEL_HALF);
+    space->root = physical_at(0);
+}
+
+void page_space_switch(const struct page_space *space)
+{
+    this_cpu()->space = space == &kernel_space ? NULL : space;
+    if ((read_cr3() & ENTRY_ADDRESS) != space->root.bits)
+        write_cr3(space->root.bits);
+}
+
+/* --- the kernel's ----------------------------------------------------------------------------- */
+
+volatile void *device_map(physical registers, u64 bytes)
+{
+    u64 offset = registers.bits & (PAGE_BYTES - 1);
+    u64 length = align_up(offset + bytes, PAGE_BYTES);
+    spin_lock(&paging_lock);
+    u64 at = device_room.start;
+    bool room = length && length < range_length(device_room);
+    status s = STATUS_OK;
+    if (room) {
+        s = map_locked(&kernel_space, at, physical_at(registers.bits - offset), length,
+                       entry_flags(PAGE_WRITE | PAGE_UNCACHED));
+        device_room.start += length + PAGE_BYTES; /* a page between two mappings stays empty */
+    }
+    spin_unlock(&paging_lock);
+    return room && is_ok(s) ? (volatile void *)(at + offset) : NULL;
+}
+
+void paging_init(const struct boot_info *boot)
+{
+    direct_map_base = boot->direct_map_base;
+    kernel_image = boot->image;
+    kernel_image_at = physical_at(boot->image_at);
+    kernel_space.root = physical_at(boot->page_root);
+    no_execute = cpu_features.nx ? ENTRY_NO_EXECUTE : 0;
+    device_room = range_of(boot->device_map_base, boot->device_map_base + DEVICE_MAP_BYTES);
+    stack_guards_remove();
+}
