@@ -4,7 +4,7 @@
 CHECK_C       := $(sort $(shell find runtime fs kernel drivers unix boot tools test -name '*.[ch]'))
 CHECK_ANALYZE := $(filter-out test/compile/% test/guest/%,$(filter %.c,$(CHECK_C)))
 CHECK_STAMPS  := $(CHECK_ANALYZE:%.c=$(BUILD)/analyze/%.ok)
-CHECK_OBJECTS  = $(filter-out %/kernel/x86/% %/boot/%,$(KERNEL_OBJECTS))
+CHECK_OBJECTS  = $(filter-out $(BUILD)/kernel/kernel/x86/% $(BUILD)/kernel/boot/%,$(KERNEL_OBJECTS))
 
 .PHONY: check check-layers check-lengths check-words check-format check-analyze check-privileged \
         check-self

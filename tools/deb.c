@@ -67,20 +67,19 @@ static void apt_option(struct apt_words *a, const char *name, const char *value)
     apt_word(a, text_of("%s=%s", name, value));
 }
 
-static void apt_begin(struct apt_words *a, enum apt_lists lists)
+/* `archives` is where apt looks for what was downloaded already. */
+static void apt_begin(struct apt_words *a, enum apt_lists lists, const char *archives)
 {
-    char *archives = cache_subfolder("debs");
-    free(cache_subfolder("debs/partial"));
     *a = (struct apt_words){};
     apt_word(a, "apt-get");
     apt_option(a, "Dir::State::status", "/dev/null");
     apt_option(a, "Debug::NoLocking", "1");
-    apt_option(a, "Dir::Cache::archives", archives);
+    apt_option(a, "Dir::Cache::archives", cache_subfolder(archives));
+    free(cache_subfolder(text_of("%s/partial", archives)));
     apt_option(a, "Dir::Cache::pkgcache", "");
     apt_option(a, "Dir::Cache::srcpkgcache", "");
     apt_option(a, "APT::Sandbox::User", "");
     apt_option(a, "APT::Install-Recommends", "0");
-    free(archives);
     if (lists == LISTS_OF_OURS) {
         char *folder = cache_subfolder("lists");
         free(cache_subfolder("lists/partial"));
@@ -92,7 +91,7 @@ static void apt_begin(struct apt_words *a, enum apt_lists lists)
 static char *apt_resolve(enum apt_lists lists, const struct text_list *packages, int *failed)
 {
     struct apt_words a;
-    apt_begin(&a, lists);
+    apt_begin(&a, lists, "none"); /* an empty one: it does not name what it has already */
     apt_word(&a, "--print-uris");
     apt_word(&a, "-y");
     apt_word(&a, "install");
@@ -105,7 +104,7 @@ static void apt_update(void)
 {
     struct apt_words a;
     int failed;
-    apt_begin(&a, LISTS_OF_OURS);
+    apt_begin(&a, LISTS_OF_OURS, "none");
     apt_word(&a, "update");
     progress("--deb: fetching package lists");
     free(command_output(a.words, &failed));
@@ -118,7 +117,7 @@ static void apt_download(enum apt_lists lists, const struct text_list *packages)
 {
     struct apt_words a;
     int failed;
-    apt_begin(&a, lists);
+    apt_begin(&a, lists, "debs");
     apt_word(&a, "-y");
     apt_word(&a, "--download-only");
     apt_word(&a, "install");

@@ -106,7 +106,9 @@ static void add_options(struct text_list *l, const struct options *o)
     if (o->gdb_port) {
         words_add(l, "-gdb", text_of("tcp:127.0.0.1:%u", o->gdb_port));
         words_add(l, "-S", NULL);
-        say("waiting for gdb: gdb %s -ex 'target remote :%u'", machine_kernel(), o->gdb_port);
+        say("waiting for: gdb -ex 'target remote :%u' (with the file that has the symbols, "
+            "thunk-kernel.elf)",
+            o->gdb_port);
     }
     for (u32 i = 0; i < o->qemu_args.count; i++)
         words_add(l, o->qemu_args.items[i], NULL);

@@ -64,6 +64,14 @@ for instruction in cli sti hlt rdmsr wrmsr swapgs iretq sysretq stac clac 'in %d
     try_instruction refuse "$instruction"
 done
 
+mkdir -p "$root/kernel/x86"
+with kernel/x86/halt.h 'static inline void halt(void) { __asm__ volatile("hlt"); }\n'
+header=$last last=
+with fs/a.c '#include "kernel/x86/halt.h"\nvoid f(void); void f(void) { halt(); }\n'
+(cd "$root" && ${CC:-gcc} -g -O2 -I. -c -o a.o fs/a.c) || failed=1
+expect pass "an inline function of kernel/x86/" sh "$here/privileged.sh" "$root/a.o"
+rm -f "$header"
+
 with fs/a.c 'int   f( void );\n'
 expect refuse "a form that is not ours" clang-format --style=LLVM --dry-run -Werror "$root/fs/a.c"
 with fs/a.c 'int f(int *p);\nint f(int *p)\n{\n    if (!p)\n        return *p;\n    return 0;\n}\n'
