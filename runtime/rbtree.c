@@ -94,39 +94,57 @@ void rbtree_insert(struct rbtree *t, rbnode n)
 
 /* --- removal ---------------------------------------------------------------------------------- */
 
+/* The sibling across from a side that lacks a black node is black and there: its own side has one
+   more, so a red one has black children, of which one is put in its place. */
+static rbnode black_sibling(struct rbtree *t, rbnode parent, bool left)
+{
+    rbnode sibling = *child_of(parent, !left);
+    if (is_red(sibling)) {
+        sibling->red = false;
+        parent->red = true;
+        rotate(t, parent, left);
+        sibling = *child_of(parent, !left);
+    }
+    assert(sibling);
+    return sibling;
+}
+
+/* One of the sibling's children is red: with it the lack is made up for good. */
+static void remove_repair(struct rbtree *t, rbnode parent, rbnode sibling, bool left)
+{
+    rbnode outer = *child_of(sibling, !left);
+    if (!is_red(outer)) {
+        rbnode inner = *child_of(sibling, left);
+        assert(inner);
+        inner->red = false;
+        sibling->red = true;
+        rotate(t, sibling, !left);
+        outer = sibling;
+        sibling = inner;
+    }
+    sibling->red = parent->red;
+    parent->red = false;
+    outer->red = false;
+    rotate(t, parent, left);
+}
+
 /* The ways through the `left` side of parent lack one black node.  Each pass mends that or moves
    the lack one level up. */
 static void remove_rebalance(struct rbtree *t, rbnode parent, bool left)
 {
     for (;;) {
-        rbnode sibling = *child_of(parent, !left);
-        if (is_red(sibling)) {
-            sibling->red = false;
-            parent->red = true;
-            rotate(t, parent, left);
-            sibling = *child_of(parent, !left);
+        rbnode sibling = black_sibling(t, parent, left);
+        if (is_red(sibling->left) || is_red(sibling->right)) {
+            remove_repair(t, parent, sibling, left);
+            return;
         }
-        if (!is_red(sibling->left) && !is_red(sibling->right)) {
-            sibling->red = true;
-            if (parent->red || !parent->parent) {
-                parent->red = false;
-                return;
-            }
-            left = is_left(parent);
-            parent = parent->parent;
-            continue;
+        sibling->red = true;
+        if (parent->red || !parent->parent) {
+            parent->red = false;
+            return;
         }
-        if (!is_red(*child_of(sibling, !left))) {
-            (*child_of(sibling, left))->red = false;
-            sibling->red = true;
-            rotate(t, sibling, !left);
-            sibling = *child_of(parent, !left);
-        }
-        sibling->red = parent->red;
-        parent->red = false;
-        (*child_of(sibling, !left))->red = false;
-        rotate(t, parent, left);
-        return;
+        left = is_left(parent);
+        parent = parent->parent;
     }
 }
 

@@ -31,6 +31,10 @@ TEST_NEEDS := $(UNIT_TESTS) $(STRESS_TESTS)
 -include test/fuzz/fuzz.mk
 -include test/bench/bench.mk
 
+ifneq ($(wildcard test/guest/guest.mk),)
+TEST_NEEDS += guest-programs
+endif
+
 # --exec '' runs each program as it is.  Two at a time: most of them wait for a machine.
 TEST_JOBS ?= 2
 PROVE     := BUILD='$(BUILD)' CC='$(CC)' CLANG='$(CLANG)' prove --exec '' --jobs $(TEST_JOBS)
@@ -64,6 +68,10 @@ $(BUILD)/unit/%_test: $(BUILD)/host/test/unit/%_test.o $(HOST_LIBRARY)
 $(BUILD)/unit/%_stress: $(BUILD)/tsan/test/unit/%_stress.o $(TSAN_OBJECTS)
 	@mkdir -p $(@D)
 	$(CC) $(TSAN) -o $@ $^ -lpthread
+
+# `make check` analyses the tests as they are built.
+$(BUILD)/analyze/test/unit/%.ok $(BUILD)/analyze/test/host/%.ok: CHECK_FLAGS := -D_GNU_SOURCE \
+    -DCLOSURE_CHECKS=1
 
 # Objects of the test programs are kept: make would delete them as intermediate files.
 .SECONDARY:

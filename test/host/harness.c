@@ -256,8 +256,9 @@ void counting_heap_init(struct counting_heap *c, const char *name)
 static void counting_forget(struct counting_heap *c)
 {
     for (u32 i = 0; i < COUNTING_BUCKETS; i++) {
-        for (struct list *element; (element = list_pop_front(&c->blocks[i]));)
+        list_for_each_safe (&c->blocks[i], element)
             free(container_of(element, struct counted_block, link));
+        list_init(&c->blocks[i]);
     }
     list_remove(&c->link);
 }

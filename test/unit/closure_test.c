@@ -10,6 +10,15 @@
 closure_type(adder, u64, u64 a, u64 b);
 completion_type(pair_handler, void, u64 a, status s);
 
+/* No test goes on without the closure that it made. */
+#define there(c)                                                                                   \
+    ({                                                                                             \
+        __auto_type made_there = (c);                                                              \
+        if (!made_there)                                                                           \
+            panic("no memory for a closure");                                                      \
+        made_there;                                                                                \
+    })
+
 /* --- captures --------------------------------------------------------------------------------- */
 
 closure_function(adder, add_nothing, (), u64 a, u64 b)
@@ -33,7 +42,7 @@ closure_function(adder, add_recursive, (heap h, u64 depth), u64 a, u64 b)
     heap h = bound(h);
     u64 depth = bound(depth);
     closure_finish();
-    return depth ? apply(closure(h, add_recursive, h, depth - 1), a + b, b) : a;
+    return depth ? apply(there(closure(h, add_recursive, h, depth - 1)), a + b, b) : a;
 }
 
 static void test_captures(void)
@@ -47,7 +56,8 @@ static void test_captures(void)
     is(apply(nine, 1, 2), 10 + 20 + 30 + 40 + 50 + 60 + 70 + 3 - 5, "nine captures of nine types");
     g = 0;
     is(apply(nine, 0, 0), 225, "may be applied again, and sees what its captures refer to");
-    is(apply(closure(&h.h, add_recursive, &h.h, 5), 1, 7), 36, "a body may make itself again");
+    is(apply(there(closure(&h.h, add_recursive, &h.h, 5)), 1, 7), 36,
+       "a body may make itself again");
     is(h.live, 0, "and every one of them is finished");
     is_string(none->header.info->name, "add_nothing", "a closure knows the name of its function");
     is_string(none->header.info->type, "adder", "and of its type");
@@ -183,7 +193,7 @@ static bool reported_line(const char *what, int line)
 static void test_applied_twice(void)
 {
     u32 applied = 0;
-    status_handler done = closure(&arena_heap, keep_memory, &applied);
+    status_handler done = there(closure(&arena_heap, keep_memory, &applied));
     int made_line = __LINE__ - 1;
     apply(done, STATUS_OK);
     int first_line = __LINE__ - 1;
@@ -201,7 +211,7 @@ static void test_applied_twice(void)
 static void test_applied_after_free(void)
 {
     u32 applied = 0;
-    status_handler done = closure(&arena_heap, finish_only, &applied);
+    status_handler done = there(closure(&arena_heap, finish_only, &applied));
     int made_line = __LINE__ - 1;
     apply(done, STATUS_OK);
     closure_applying(&done->header, __FILE__, __LINE__);
@@ -218,19 +228,19 @@ static void test_applied_after_free(void)
 static void test_freed_in_flight(void)
 {
     u32 applied = 0;
-    status_handler done = closure(&arena_heap, finish_only, &applied);
+    status_handler done = there(closure(&arena_heap, finish_only, &applied));
     int made_line = __LINE__ - 1;
     closure_release(&done->header);
     ok(reported_line("freed in flight", made_line), "freed in flight by closure_finish");
-    done = closure(&arena_heap, finish_only, &applied);
+    done = there(closure(&arena_heap, finish_only, &applied));
     made_line = __LINE__ - 1;
     closure_memory_freed(done);
     ok(reported_line("freed in flight", made_line), "freed in flight by its heap");
     arena_used = 2048;
-    done = closure(&arena_heap, finish_only, &applied);
+    there(closure(&arena_heap, finish_only, &applied));
     made_line = __LINE__ - 1;
     arena_used = 2048;
-    done = closure(&arena_heap, finish_only, &applied);
+    done = there(closure(&arena_heap, finish_only, &applied));
     ok(reported_line("freed in flight", made_line), "found out when the memory is used again");
     apply(done, STATUS_OK);
     is(reports, 0, "and the one that has it now is right");
@@ -240,7 +250,7 @@ static void test_under_lock(void)
 {
     struct spinlock lock = SPINLOCK(RANK_DEVICE, "test");
     u32 applied = 0;
-    status_handler done = closure(&arena_heap, finish_only, &applied);
+    status_handler done = there(closure(&arena_heap, finish_only, &applied));
     spin_lock(&lock);
     apply(done, STATUS_OK);
     int line = __LINE__ - 1;
@@ -253,7 +263,7 @@ static void test_census(void)
     u32 applied = 0;
     status_handler done[3];
     for (u32 i = 0; i < countof(done); i++)
-        done[i] = closure(&arena_heap, finish_only, &applied);
+        done[i] = there(closure(&arena_heap, finish_only, &applied));
     u32 line = __LINE__ - 1;
     struct closure_site found = {0};
     is(closure_owed(), 3, "three completions are owed");
@@ -271,7 +281,7 @@ static void test_census_of_merges(void)
 {
     u32 applied = 0;
     struct closure_site found = {0};
-    status_handler done = closure(&arena_heap, finish_only, &applied);
+    status_handler done = there(closure(&arena_heap, finish_only, &applied));
     u32 line = __LINE__ - 1;
     struct merge m;
     init_merge(&m, done);
