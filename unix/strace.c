@@ -108,7 +108,7 @@ s64 strace_call(struct thread *t, const struct syscall_entry *e)
 void strace_result(struct thread *t, s64 result)
 {
     struct line l = {.used = 0};
-    const struct syscall_entry *e = syscall_entry((u32)t->frame.orig_rax);
+    const struct syscall_entry *e = syscall_of((u32)t->frame.orig_rax);
     line_add(&l, "[%u] ... %s", t->tid, e ? e->name : "?");
     add_result(&l, result);
     log_error("%s", l.text);

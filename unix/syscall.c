@@ -39,7 +39,7 @@ static const struct syscall_entry table[SYSCALL_NUMBERS] = {
 };
 #undef SYSCALL
 
-const struct syscall_entry *syscall_entry(u32 number)
+const struct syscall_entry *syscall_of(u32 number)
 {
     return number < SYSCALL_NUMBERS && table[number].enter ? &table[number] : NULL;
 }

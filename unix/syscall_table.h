@@ -12,7 +12,7 @@ struct syscall_entry {
 };
 
 /* NULL when the number is not known. */
-const struct syscall_entry *syscall_entry(u32 number);
+const struct syscall_entry *syscall_of(u32 number);
 
 /* The kernel's hook (kernel/user.h). */
 void syscall_hook(struct user_frame *frame);
