@@ -13,7 +13,8 @@ enum console_stream { CONSOLE_STDIN, CONSOLE_STDOUT, CONSOLE_STDERR };
 u64 console_available(bool *ended);
 /* Takes up to `bytes` of stdin's bytes that are there; never waits. */
 u64 console_read(void *to, u64 bytes);
-/* `ready` is applied once, from the run loop, when there is something to read or the end of file. */
+/* `ready` is applied once, from the run loop, when there is something to read or the end of file.
+ */
 void console_wait_readable(status_handler ready);
 
 /* Takes up to `bytes` into the output buffer of 64 KiB; 0 when it is full; never waits. */
