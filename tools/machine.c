@@ -51,9 +51,9 @@ static void add_machine(struct text_list *l, enum machine_type type, enum accel 
 {
     static const char *const machines[] = {
         [MACHINE_MICROVM] = ("microvm,acpi=off,pit=off,pic=off,rtc=on,isa-serial=on,"
-                             "x-option-roms=off,graphics=off"),
-        [MACHINE_Q35] = "q35,graphics=off,usb=off,vmport=off,hpet=off",
-        [MACHINE_PC] = "pc,graphics=off,usb=off,vmport=off,hpet=off",
+                             "x-option-roms=off"),
+        [MACHINE_Q35] = "q35,usb=off,vmport=off,hpet=off",
+        [MACHINE_PC] = "pc,usb=off,vmport=off,hpet=off",
     };
     words_add(l, "-M", machines[type]);
     words_add(l, "-accel", accel == ACCEL_KVM ? "kvm" : "tcg");

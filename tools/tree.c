@@ -127,11 +127,14 @@ static void parents_make(struct tree *t, const char *path)
     for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         char *parent = strndup(path, (size_t)(slash - path));
         struct tree_entry *e = tree_at(t, parent);
-        if (!e)
+        if (!e) {
             entry_insert(t, parent, INODE_DIRECTORY, 0755);
-        else if (e->type != INODE_DIRECTORY)
+            continue;
+        }
+        if (e->type != INODE_DIRECTORY)
             die(EXIT_FAILED, "%s: %s is a file in the image, so nothing can be below it", path,
                 parent);
+        free(parent);
     }
 }
 
@@ -308,10 +311,10 @@ static bool source_open(const struct tree_entry *e)
     return true;
 }
 
-closure_function(builder_source, entry_source, (struct tree_entry * e), u64 offset, void *to,
-                 u64 bytes, bool *hole)
+closure_method(builder_source, entry_source, struct tree_entry, source, u64 offset, void *to,
+               u64 bytes, bool *hole)
 {
-    struct tree_entry *e = bound(e);
+    struct tree_entry *e = owner();
     *hole = false;
     if (!e->host) {
         memcpy(to, (const char *)e->data + offset, bytes);
@@ -372,10 +375,9 @@ status tree_build(struct tree *t, struct builder *b)
             .target = e->target,
             .link_to = earlier_name(e, &names),
         };
-        if (e->type == INODE_FILE && !node.link_to) {
-            node.source = closure(&malloc_heap, entry_source, e);
-            if (!node.source)
-                die(EXIT_FAILED, "out of memory");
+        if (e->type == INODE_FILE) {
+            init_method(&e->source, entry_source);
+            node.source = &e->source;
         }
         status s = builder_add(b, &node);
         if (!is_ok(s)) {

@@ -20,7 +20,8 @@ struct tree_entry {
     const void *data; /* then its bytes */
     char *target;     /* symlinks */
     u64 device, inode;
-    bool linked; /* has other names on this machine */
+    struct builder_source source; /* gives the file's bytes to the builder */
+    bool linked;                  /* has other names on this machine */
 };
 
 struct tree {
