@@ -17,6 +17,9 @@
    and "pointer to the captured struct", which gcc and clang hold compatible with the type's entry
    pointer.  So there is no cast, no trampoline, and a backtrace shows the name that was written.
 
+   An embedded completion is made anew, with init_method, for each time that it will be applied; its
+   own body may do it.
+
    CLOSURE_CHECKS (debug kernels, hosted tests) follows completions: runtime/closure_checks.h. */
 #pragma once
 

@@ -111,8 +111,9 @@ static void report_application(const struct closure_header *header, u32 state, c
 {
     const struct closure_tracking *t = &header->tracking;
     if (state == CLOSURE_APPLIED)
-        report("completion %s (made at %s:%u) was applied at %s:%u and again at %s:%u",
-               header->info->name, t->file, t->line, t->applied_file, t->applied_line, file, line);
+        report("completion %s (made at %s:%u) was applied at %s:%u and again at %s:%u%s",
+               header->info->name, t->file, t->line, t->applied_file, t->applied_line, file, line,
+               header->info->method ? "; an embedded one is made anew for each use" : "");
     else if (state == CLOSURE_FREED)
         report("closure %s (made at %s:%u) was applied at %s:%u after it was freed",
                header->info->name, t->file, t->line, file, line);
