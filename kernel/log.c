@@ -5,6 +5,7 @@
    written (a fault in the writer) goes to the early serial port, with no lock. */
 #include "kernel/log.h"
 
+#include "kernel/machine.h"
 #include "kernel/panic.h"
 #include "kernel/x86/early.h"
 #include "runtime/format.h"
@@ -46,13 +47,18 @@ static u64 line_format(char line[LINE_BYTES], const char *format, va_list argume
 
 void log_line(enum log_level level, const char *format, ...)
 {
+    va_list arguments;
+    va_start(arguments, format);
+    log_line_list(level, format, arguments);
+    va_end(arguments);
+}
+
+void log_line_list(enum log_level level, const char *format, va_list arguments)
+{
     if (level > level_printed && level > LOG_INFO)
         return;
     char line[LINE_BYTES];
-    va_list arguments;
-    va_start(arguments, format);
     u64 bytes = line_format(line, format, arguments);
-    va_end(arguments);
 
     if (spin_held(&log_lock)) {
         early_write(line, bytes);
@@ -72,6 +78,23 @@ void log_line(enum log_level level, const char *format, ...)
 void log_set_level(enum log_level level)
 {
     level_printed = level;
+}
+
+void log_take_options(void)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    const char *wanted = boot_option("log");
+    if (boot_option("-v"))
+        level_printed = LOG_INFO;
+    if (!wanted)
+        return;
+    for (u32 i = 0; i < countof(names); i++) {
+        if (!strcmp(wanted, names[i])) {
+            level_printed = (enum log_level)i;
+            return;
+        }
+    }
+    log_error("the option log=%s is none of error, warning, info, debug", wanted);
 }
 
 void log_set_writer(log_writer new_writer)

@@ -1,0 +1,159 @@
+/* Where the machine is put together: CPU and memory, devices, the filesystem, the program; and at
+   the end the program's exit status.
+
+   Alone of all files it may name every layer.  What the outside got wrong (no disk, an image that
+   is not ours, too little memory) is one line that says what was needed, and exit status 1.
+   Called by boot/start.asm. */
+#include "boot/boot.h"
+#include "drivers/drivers.h"
+#include "fs/fs.h"
+#include "kernel/log.h"
+#include "kernel/machine.h"
+#include "kernel/memory.h"
+#include "kernel/run_loop.h"
+#include "kernel/timeline.h"
+#include "kernel/x86/bring_up.h"
+#include "unix/unix.h"
+
+#define EXIT_MACHINE       1         /* the program never began */
+#define MEMORY_LEAST       (2 * MiB) /* usable; less is not even tried */
+#define MEMORY_ADVICE      "give the machine at least 8M (-m 8M)"
+#define CACHE_FREE_PAGES   64 /* the page cache leaves at least that much */
+#define BYTES_AS_KIB(size) (u32)((size) >> 10)
+
+static struct machine {
+    const struct boot_info *boot;
+    struct block_device *disk; /* the first that was found */
+    struct filesystem *fs;
+    struct block_attach attach;
+    struct mount_handler mounted;
+    struct process_ended ended;
+    struct memory_reclaim reclaim;
+    struct thunk start;
+} machine;
+
+__attribute__((noreturn)) static void machine_failed(void)
+{
+    machine_exit(EXIT_MACHINE);
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+closure_method(process_ended, program_ended, struct machine, ended, u8 exit_status)
+{
+    (void)owner();
+    log_info("the program ended with status %u", exit_status);
+    machine_exit(exit_status);
+}
+
+/* --- the filesystem --------------------------------------------------------------------------- */
+
+static void filesystem_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void filesystem_warn(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    log_line_list(LOG_WARNING, format, arguments);
+    va_end(arguments);
+}
+
+closure_method(memory_reclaim, cache_reclaim, struct machine, reclaim, u64 pages)
+{
+    return page_cache_reclaim(owner()->fs, pages);
+}
+
+static void mount_failed(status s)
+{
+    if (status_errno(s) == ENOMEM)
+        log_error("too little memory for the filesystem of %s (%u KiB free): use more than -m %uM",
+                  machine.disk->name, BYTES_AS_KIB(memory_statistics().free_bytes),
+                  (u32)(memory_statistics().total_bytes >> 20) + 1);
+    else
+        log_error("%s holds no image that can be started: %s (%llu)", machine.disk->name,
+                  status_text(s), (unsigned long long)s.detail);
+    machine_failed();
+}
+
+closure_method(mount_handler, filesystem_ready, struct machine, mounted, struct filesystem *fs,
+               status s)
+{
+    if (!is_ok(s))
+        mount_failed(s);
+    struct machine *m = owner();
+    timeline_note("filesystem mounted");
+    m->fs = fs;
+    memory_set_reclaim(&m->reclaim);
+    process_start(fs, &m->ended);
+    timeline_note("program started");
+    timeline_log(m->boot);
+}
+
+static void root_mount(void)
+{
+    /* It lives as long as the mount: for ever. */
+    static struct filesystem_environment environment;
+    u64 free_pages = memory_statistics().free_bytes >> PAGE_ORDER;
+    environment = (struct filesystem_environment){
+        .heap = general_heap,
+        .pages = page_heap,
+        .device = machine.disk,
+        .cache_pages_most = max(free_pages, 2ull * CACHE_FREE_PAGES) - CACHE_FREE_PAGES,
+        .warn = filesystem_warn,
+    };
+    filesystem_mount(&environment, &machine.mounted);
+}
+
+/* --- the devices ------------------------------------------------------------------------------ */
+
+closure_method(block_attach, disk_found, struct machine, attach, struct block_device *device)
+{
+    log_info("%s: %llu MiB%s", device->name,
+             (unsigned long long)(device->sectors * SECTOR_BYTES / MiB),
+             device->read_only ? ", read only" : "");
+    if (!owner()->disk)
+        owner()->disk = device;
+}
+
+closure_method(thunk, machine_start, struct machine, start)
+{
+    struct machine *m = owner();
+    drivers_start(&m->attach);
+    timeline_note("devices started");
+    if (!m->disk) {
+        log_error("no disk was found: attach the image as a virtio-blk device (PCI or MMIO)");
+        machine_failed();
+    }
+    root_mount();
+}
+
+/* --- the machine ------------------------------------------------------------------------------ */
+
+static void memory_check(const struct boot_info *boot)
+{
+    u64 bytes = 0;
+    for (u32 i = 0; i < boot->memory_count; i++)
+        bytes += range_length(boot->memory[i]);
+    if (bytes >= MEMORY_LEAST)
+        return;
+    machine_init(boot); /* how to end is an option */
+    log_error("too little memory (%u KiB usable): " MEMORY_ADVICE, BYTES_AS_KIB(bytes));
+    machine_failed();
+}
+
+void kernel_start(struct boot_info *boot)
+{
+    memory_check(boot);
+    machine_bring_up(boot);
+    log_take_options();
+    log_info("started by %s, %u KiB of memory free", boot->loader,
+             BYTES_AS_KIB(memory_statistics().free_bytes));
+    timeline_note("machine up");
+    machine.boot = boot;
+    init_method(&machine.attach, disk_found);
+    init_method(&machine.ended, program_ended);
+    init_method(&machine.mounted, filesystem_ready);
+    init_method(&machine.reclaim, cache_reclaim);
+    init_method(&machine.start, machine_start);
+    run_later(&machine.start);
+    run_loop();
+}
