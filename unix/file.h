@@ -1,0 +1,174 @@
+/* Open file descriptions: what a descriptor refers to, and how bytes move between one and a
+   program's memory.
+
+   A kind of file is a table of functions.  read and write are attempts: they move what can be
+   moved now and either finish or arrange that the attempt is made again, so the same function is
+   the fast path (called inline by the system call, nothing allocated or queued) and the
+   continuation.  What an attempt has moved is in its struct transfer and is never moved again.
+
+   Callers: the system calls of files; every call of a process runs on one CPU, one at a time, so
+   what happens between two waits needs no lock.  A file is held across waits, since another
+   thread may close the descriptor. */
+#pragma once
+
+#include "unix/path.h"
+#include "unix/syscall.h"
+
+struct file;
+struct transfer;
+struct file_attributes;
+
+/* --- waiting -----------------------------------------------------------------------------------
+   Who waits for a change of a file (bytes, room, the other end closed) is on its queue, and off it
+   again before anything else happens to it; so a wait can be given up at any time. */
+
+struct waiter;
+closure_type(wake_handler, void, struct waiter *w);
+
+struct waiter {
+    struct list link;          /* the queue's; alone when it does not wait */
+    struct wake_handler *wake; /* applied in the waker's context, off the queue: it only defers */
+};
+
+struct wait_queue {
+    struct list waiters;
+};
+
+void wait_queue_init(struct wait_queue *q);
+void wait_queue_add(struct wait_queue *q, struct waiter *w);
+/* Safe when w does not wait. */
+void waiter_remove(struct waiter *w);
+/* Wakes everybody who is waiting at the time of the call. */
+void wait_queue_wake(struct wait_queue *q);
+
+/* --- kinds of files ----------------------------------------------------------------------------
+ */
+
+struct file_operations {
+    const char *name; /* as /proc/self/fd shows it: "pipe:[%u]" */
+    u64 bytes;        /* of the struct that embeds struct file */
+    /* The count so far is x->done.  Return: a result (>= 0 or -errno), or SYSCALL_LATER when x
+       waits.  NULL: EINVAL. */
+    s64 (*read)(struct file *f, struct transfer *x);
+    s64 (*write)(struct file *f, struct transfer *x);
+    bool positioned; /* has a position: pread and lseek work, otherwise ESPIPE */
+    /* NULL: by f->node. */
+    void (*attributes)(struct file *f, struct file_attributes *to);
+    u32 (*poll)(struct file *f);                 /* what is ready; NULL: always both ways */
+    struct wait_queue *(*queue)(struct file *f); /* NULL: readiness never changes */
+    s64 (*ioctl)(struct thread *t, struct file *f, u32 request, u64 argument); /* NULL: ENOTTY */
+    void (*close)(struct file *f); /* the last reference went; the caller frees.  May be NULL */
+};
+
+struct file {
+    const struct file_operations *operations; /* [I] */
+    u32 references;
+    u32 flags;          /* O_ACCMODE, O_APPEND, O_NONBLOCK ...; what F_GETFL gives */
+    u64 position;       /* of files that have one */
+    struct node node;   /* what was opened, held; none for pipes */
+    struct node parent; /* the directory it was found in, held; for /proc/self/fd */
+    u64 number;         /* st_ino of what is no node */
+    u32 flock;          /* LOCK_SH, LOCK_EX or 0 */
+};
+
+/* A new description with one reference; NULL when out of memory.  It holds the nodes. */
+struct file *file_create(const struct file_operations *operations, u32 flags,
+                         const struct node *node, const struct node *parent);
+void file_hold(struct file *f);
+/* The last release closes it. */
+void file_release(struct file *f);
+
+static inline bool file_readable(const struct file *f)
+{
+    return (f->flags & (O_ACCMODE | O_PATH)) != O_WRONLY && !(f->flags & O_PATH);
+}
+
+static inline bool file_writable(const struct file *f)
+{
+    return (f->flags & O_ACCMODE) != O_RDONLY && !(f->flags & O_PATH);
+}
+
+/* Opens what a path led to, as the flags of open(2) ask, permissions checked already. */
+s64 file_open_node(struct thread *t, const struct path_result *found, u32 flags,
+                   struct file **opened);
+
+extern const struct file_operations file_regular;
+extern const struct file_operations file_directory;
+extern const struct file_operations file_path_only; /* O_PATH */
+
+/* ioctl requests that several kinds of files answer. */
+#define FIONREAD 0x541b
+s64 ioctl_number_out(struct thread *t, u64 address, s32 number);
+
+/* --- transfers ---------------------------------------------------------------------------------
+ */
+
+struct io_vector {
+    u64 base;
+    u64 bytes;
+};
+
+#define TRANSFER_VECTORS 8 /* in the operation itself; more are on the heap */
+
+/* One read or write.  Lives in the thread's operation. */
+struct transfer {
+    struct thread *thread;
+    struct file *file;
+    u64 position;       /* where in the file the next byte goes to or comes from */
+    u64 done;           /* bytes moved */
+    u64 left;           /* bytes not moved yet */
+    u64 at;             /* user address of the next byte */
+    u64 chunk;          /* bytes of the current vector from there */
+    bool keep_position; /* pread: the file's own position stays */
+    bool writing;
+    bool waiting; /* the file is held */
+    u32 retries;  /* copies that failed at `at` although its page was said to be there */
+    u32 vectors_left;
+    u32 vectors_allocated;
+    struct io_vector *next; /* the vector after the current one */
+    struct io_vector *vectors;
+    struct io_vector embedded[TRANSFER_VECTORS];
+    struct status_handler came; /* pages of the file or of user memory */
+    struct waiter waiter;       /* on the file's queue */
+    struct wake_handler woken;
+    struct thunk again;
+    struct thunk interrupted;
+};
+
+/* Copies to or from the program's memory at x->at and moves on.  *copied is how much it was.
+   0, -EFAULT, or SYSCALL_LATER: the memory is being brought in, and the attempt is made again. */
+s64 transfer_out(struct transfer *x, const void *from, u64 bytes, u64 *copied);
+s64 transfer_in(struct transfer *x, void *to, u64 bytes, u64 *copied);
+s64 transfer_zero(struct transfer *x, u64 bytes, u64 *copied);
+/* Counts bytes as moved without looking at them: writing to /dev/null. */
+void transfer_skip(struct transfer *x, u64 bytes);
+/* As transfer_in, but does not move on and stops at the end of the current vector: for a receiver
+   that may take less.  transfer_skip counts what it took. */
+s64 transfer_peek(struct transfer *x, void *to, u64 bytes, u64 *copied);
+/* An attempt's way to wait for its file: its result. */
+s64 transfer_wait(struct transfer *x);
+/* The same for a status_handler: &x->came, made ready, which somebody will apply. */
+status_handler transfer_later(struct transfer *x);
+/* What an attempt returns when it stops at `error` (negative): the bytes moved come first. */
+static inline s64 transfer_stop(const struct transfer *x, s64 error)
+{
+    return error == SYSCALL_LATER || !x->done ? error : (s64)x->done;
+}
+
+/* --- attributes --------------------------------------------------------------------------------
+ */
+
+struct file_attributes {
+    u64 device, number;
+    u32 mode; /* with S_IFMT */
+    u32 uid, gid;
+    u64 links;
+    u64 special_device; /* st_rdev */
+    u64 bytes;
+    u64 blocks;
+    u32 block_bytes;
+    s64 accessed_ns, modified_ns, changed_ns;
+};
+
+void node_attributes(const struct node *n, struct file_attributes *to);
+void file_attributes(struct file *f, struct file_attributes *to);

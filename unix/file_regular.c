@@ -1,0 +1,134 @@
+/* Regular files of the image: reads come from the page cache, and ask for what it has not.
+
+   The fast path is regular_read with every page cached: page_find and a copy for each page.  On a
+   miss the pages of the request come through one pages_fetch, with more behind them when the file
+   is read in order; and while a run is being copied, the next one is on its way already, so the
+   device and the copying overlap. */
+#include "kernel/memory.h"
+#include "unix/descriptor.h"
+
+#define AHEAD_PAGES_MOST  512 /* of one run of reading ahead: 2 MiB */
+#define FETCH_PAGES_LEAST 16  /* of one miss, however little memory is left */
+
+/* What a descriptor remembers to recognise reading in order. */
+struct regular_file {
+    struct file file;
+    u64 expected;    /* the page after the last one read */
+    u64 ahead_from;  /* reaching this page starts the next run */
+    u64 ahead_end;   /* pages before this one were asked for */
+    u32 ahead_count; /* pages of the last run */
+    bool ahead_busy;
+    struct status_handler ahead_done;
+};
+
+/* A run is at most an eighth of what is free, so that small machines do not evict their own. */
+static u64 ahead_limit(void)
+{
+    u64 free_pages = memory_statistics().free_bytes >> PAGE_ORDER;
+    return min(free_pages / 8, (u64)AHEAD_PAGES_MOST);
+}
+
+closure_method(status_handler, regular_ahead_done, struct regular_file, ahead_done, status s)
+{
+    struct regular_file *r = owner();
+    (void)s; /* who really needs the pages asks again, and is told */
+    r->ahead_busy = false;
+    file_release(&r->file);
+}
+
+/* Starts bringing in [first, first + count), nobody waiting. */
+static void regular_ahead(struct regular_file *r, u64 first, u64 count)
+{
+    u64 pages = align_up(inode_bytes(r->file.node.inode), PAGE_BYTES) >> PAGE_ORDER;
+    if (first >= pages) {
+        r->ahead_from = ~0ull; /* the end of the file: no further run */
+        return;
+    }
+    count = min(count, pages - first);
+    r->ahead_from = first;
+    r->ahead_end = first + count;
+    r->ahead_count = (u32)count;
+    r->ahead_busy = true;
+    file_hold(&r->file);
+    init_method(&r->ahead_done, regular_ahead_done);
+    pages_fetch(r->file.node.inode, first, count, &r->ahead_done);
+}
+
+/* The page was not there.  The completion starts the attempt again. */
+static s64 regular_miss(struct regular_file *r, struct transfer *x)
+{
+    struct inode *i = r->file.node.inode;
+    u64 first = x->position >> PAGE_ORDER;
+    u64 pages = align_up(inode_bytes(i), PAGE_BYTES) >> PAGE_ORDER;
+    u64 end = align_up(x->position + x->left, PAGE_BYTES) >> PAGE_ORDER;
+    u64 limit = max(ahead_limit(), (u64)FETCH_PAGES_LEAST);
+    u64 count = min(min(end, pages) - first, limit);
+    bool in_order = first == r->expected || first == 0 || first < r->ahead_end;
+    if (first >= r->ahead_end && in_order) {
+        /* Nothing is on its way yet: this request's pages and as many again. */
+        u64 more = min(max(count * 2, 32ull), limit);
+        count = min(max(count, more), pages - first);
+        r->ahead_from = first;
+        r->ahead_end = first + count;
+        r->ahead_count = (u32)count;
+    }
+    pages_fetch(i, first, count, transfer_later(x));
+    return SYSCALL_LATER;
+}
+
+/* A page of the last run was reached: start the next, twice as long, up to the limit. */
+static void regular_run(struct regular_file *r)
+{
+    u64 count = min((u64)r->ahead_count * 2, ahead_limit());
+    regular_ahead(r, r->ahead_end, max(count, 1ull));
+}
+
+static s64 regular_read(struct file *f, struct transfer *x)
+{
+    struct regular_file *r = container_of(f, struct regular_file, file);
+    struct inode *i = f->node.inode;
+    u64 size = inode_bytes(i);
+    while (x->left && x->position < size) {
+        u64 index = x->position >> PAGE_ORDER;
+        u64 offset = x->position & (PAGE_BYTES - 1);
+        u64 bytes = min(min(PAGE_BYTES - offset, size - x->position), x->left), copied;
+        struct page *page = page_find(i, index);
+        if (unlikely(!page))
+            return regular_miss(r, x);
+        if (unlikely(r->ahead_end > index && index >= r->ahead_from && !r->ahead_busy))
+            regular_run(r);
+        s64 error = transfer_out(x, (const u8 *)page_memory(page) + offset, bytes, &copied);
+        page_release(page);
+        x->position += copied;
+        r->expected = index + 1;
+        if (unlikely(error))
+            return transfer_stop(x, error);
+    }
+    return (s64)x->done;
+}
+
+/* The mount is read-only, so no descriptor is open for writing and no write comes here. */
+const struct file_operations file_regular = {
+    .name = "file",
+    .bytes = sizeof(struct regular_file),
+    .read = regular_read,
+    .positioned = true,
+};
+
+static s64 directory_read(struct file *f, struct transfer *x)
+{
+    (void)f, (void)x;
+    return -EISDIR;
+}
+
+const struct file_operations file_directory = {
+    .name = "directory",
+    .bytes = sizeof(struct file),
+    .read = directory_read,
+    .positioned = true,
+};
+
+const struct file_operations file_path_only = {
+    .name = "path",
+    .bytes = sizeof(struct file),
+};
