@@ -8,6 +8,7 @@
 #include "unix/descriptor.h"
 
 #define AHEAD_PAGES_MOST  512 /* of one run of reading ahead: 2 MiB */
+#define AHEAD_PAGES_FIRST 32  /* of the first run */
 #define FETCH_PAGES_LEAST 16  /* of one miss, however little memory is left */
 
 /* What a descriptor remembers to recognise reading in order. */
@@ -60,14 +61,15 @@ static s64 regular_miss(struct regular_file *r, struct transfer *x)
     struct inode *i = r->file.node.inode;
     u64 first = x->position >> PAGE_ORDER;
     u64 pages = align_up(inode_bytes(i), PAGE_BYTES) >> PAGE_ORDER;
-    u64 end = align_up(x->position + x->left, PAGE_BYTES) >> PAGE_ORDER;
+    u64 end = min(align_up(x->position + x->left, PAGE_BYTES) >> PAGE_ORDER, pages);
     u64 limit = max(ahead_limit(), (u64)FETCH_PAGES_LEAST);
-    u64 count = min(min(end, pages) - first, limit);
+    u64 count = min(end - first, limit);
     bool in_order = first == r->expected || first == 0 || first < r->ahead_end;
     if (first >= r->ahead_end && in_order) {
         /* Nothing is on its way yet: this request's pages and as many again. */
-        u64 more = min(max(count * 2, 32ull), limit);
-        count = min(max(count, more), pages - first);
+        u64 more = max(count * 2, (u64)AHEAD_PAGES_FIRST);
+        more = max(count, more < limit ? more : limit);
+        count = min(more, pages - first);
         r->ahead_from = first;
         r->ahead_end = first + count;
         r->ahead_count = (u32)count;
@@ -91,7 +93,8 @@ static s64 regular_read(struct file *f, struct transfer *x)
     while (x->left && x->position < size) {
         u64 index = x->position >> PAGE_ORDER;
         u64 offset = x->position & (PAGE_BYTES - 1);
-        u64 bytes = min(min(PAGE_BYTES - offset, size - x->position), x->left), copied;
+        u64 rest = min(size - x->position, x->left), copied;
+        u64 bytes = min(PAGE_BYTES - offset, rest);
         struct page *page = page_find(i, index);
         if (unlikely(!page))
             return regular_miss(r, x);

@@ -40,7 +40,8 @@ static s64 pipe_read(struct file *f, struct transfer *x)
     s64 error = 0;
     while (x->left && pipe_used(p) && !error) {
         u64 at = p->taken & (p->capacity - 1), copied;
-        u64 piece = min(min(pipe_used(p), p->capacity - at), x->left);
+        u64 most = min(pipe_used(p), x->left);
+        u64 piece = min(p->capacity - at, most);
         error = transfer_out(x, p->bytes + at, piece, &copied);
         p->taken += copied;
     }
@@ -68,7 +69,8 @@ static s64 pipe_write(struct file *f, struct transfer *x)
         return transfer_wait(x);
     while (x->left && pipe_used(p) < p->capacity && !error) {
         u64 at = p->written & (p->capacity - 1), copied;
-        u64 piece = min(min(p->capacity - pipe_used(p), p->capacity - at), x->left);
+        u64 most = min(p->capacity - pipe_used(p), x->left);
+        u64 piece = min(p->capacity - at, most);
         error = transfer_in(x, p->bytes + at, piece, &copied);
         p->written += copied;
     }

@@ -18,7 +18,7 @@ const char *cpu_name(void)
 {
     static char text[49];
     u32 words[12];
-    if (__get_cpuid_max(0x80000000u, NULL) < 0x80000004u)
+    if ((u32)__get_cpuid_max(0x80000000u, NULL) < 0x80000004u)
         return "unknown";
     for (u32 i = 0; i < 3; i++)
         __cpuid(0x80000002u + i, words[i * 4], words[i * 4 + 1], words[i * 4 + 2],
