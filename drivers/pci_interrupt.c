@@ -35,14 +35,6 @@ struct pci_line {
 
 static struct pci_line lines[LINES_MOST];
 
-static volatile void *registers_map(u64 address, u64 bytes)
-{
-    u64 start = align_down(address, PAGE_BYTES);
-    volatile u8 *mapped =
-        device_map(physical_at(start), align_up(address + bytes, PAGE_BYTES) - start);
-    return mapped ? mapped + (address - start) : NULL;
-}
-
 static status msix_start(const struct pci_function *f, u8 capability, thunk handler)
 {
     u8 vector;
@@ -51,7 +43,7 @@ static status msix_start(const struct pci_function *f, u8 capability, thunk hand
     if (bar == 0)
         return status_error(ENXIO, "pci: the MSI-X table has no address", table);
     volatile struct msix_entry *entry =
-        registers_map(bar + (table & ~MSIX_TABLE_BAR), sizeof(struct msix_entry));
+        device_map(physical_at(bar + (table & ~MSIX_TABLE_BAR)), sizeof(*entry));
     if (!entry)
         return status_error(ENOMEM, "pci: no memory to map the MSI-X table", bar);
     status s = interrupt_allocate(handler, "pci-msix", &vector);

@@ -33,6 +33,7 @@ enum serial_register {
 #define FIFO_ON_AND_CLEAR  0x07
 #define ENABLE_RECEIVED    0x01
 
+#define SERIAL_FIRST_PORT   0x3f8
 #define SERIAL_ISA_IRQ      4
 #define SERIAL_FIFO_BYTES   16
 #define SERIAL_POLLS_MOST   200000 /* at 115200 baud a full FIFO takes about 1.4 ms */
@@ -177,6 +178,8 @@ static void serial_listen(void)
 const struct console_carrier *serial_carrier(void)
 {
     static const struct console_carrier carrier = {serial_output, serial_available, serial_read};
+    if (!serial.port)
+        serial_init(SERIAL_FIRST_PORT);
     if (serial.port && !serial.listening)
         serial_listen();
     return &carrier;
