@@ -36,6 +36,7 @@ struct builder_options {
     u8 uuid[16];
     s64 created_ns;
     bool data_checksums;
+    u32 segment_blocks; /* of the log, at most; 0: 1024 */
 };
 /* Bytes the image needs at least, after everything was added. */
 u64 builder_size(struct builder *b, const struct builder_options *options);

@@ -14,10 +14,10 @@ completion_type(mount_handler, void, struct filesystem *fs, status s);
 
 /* What the filesystem takes from its surroundings; all of it outlives the mount. */
 struct filesystem_environment {
-    heap heap;                   /* metadata */
-    heap pages;                  /* 4 KiB pages of the cache, aligned */
+    heap heap;  /* metadata */
+    heap pages; /* 4 KiB pages of the cache, aligned */
     struct block_device *device;
-    u64 cache_pages_most;        /* the cache evicts clean pages beyond that */
+    u64 cache_pages_most; /* the cache evicts clean pages beyond that */
     void (*warn)(const char *format, ...) __attribute__((format(printf, 1, 2))); /* one line */
 };
 
@@ -60,7 +60,8 @@ struct inode *filesystem_root(struct filesystem *fs);
 struct inode *inode_parent(struct inode *directory); /* root's parent is root */
 
 /* ENOENT, ENOTDIR, ENAMETOOLONG (> 255).  "." and ".." are not names here. */
-status inode_lookup(struct inode *directory, const char *name, u64 name_bytes, struct inode **found);
+status inode_lookup(struct inode *directory, const char *name, u64 name_bytes,
+                    struct inode **found);
 
 struct directory_entry {
     const char *name; /* lives while the entry exists; not terminated */

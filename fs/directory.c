@@ -1,0 +1,169 @@
+/* Directories: one hash table of the whole filesystem finds an entry by directory and name; an
+   array in each directory lists its entries in order.  An entry's place in that array, counted
+   from 1, is its cookie: places are not used again while the filesystem is mounted. */
+#include "fs/internal.h"
+
+#include "runtime/hash64.h"
+
+#define PLACES_FIRST 4u
+#define PLACES_MOST  0x7fffffffu
+
+bool name_valid(const char *name, u64 bytes)
+{
+    if (bytes == 0 || bytes > NAME_BYTES_MOST)
+        return false;
+    if (name[0] == '.' && (bytes == 1 || (bytes == 2 && name[1] == '.')))
+        return false;
+    for (u64 at = 0; at < bytes; at++)
+        if (name[at] == '/' || name[at] == 0)
+            return false;
+    return true;
+}
+
+static u32 entry_hash(const struct inode *directory, const char *name, u64 bytes)
+{
+    return (u32)(hash64(directory->number, name, bytes) >> 16);
+}
+
+static struct entry **entry_bucket(struct filesystem *fs, u32 hash)
+{
+    return &fs->entry_table[hash & (fs->entry_buckets - 1)];
+}
+
+struct entry *entry_find(struct inode *directory, const char *name, u64 bytes)
+{
+    u32 hash = entry_hash(directory, name, bytes);
+    struct entry *e = *entry_bucket(directory->fs, hash);
+    for (; e; e = e->hash_next)
+        if (e->hash == hash && e->directory == directory && e->name_bytes == bytes &&
+            memcmp(e->name, name, bytes) == 0)
+            return e;
+    return NULL;
+}
+
+/* Twice the buckets.  Without memory for them the chains only become longer. */
+static void entry_table_grow(struct filesystem *fs)
+{
+    u64 old_buckets = fs->entry_buckets;
+    struct entry **old = fs->entry_table;
+    struct entry **table =
+        allocate_zero(fs->environment.heap, old_buckets * 2 * sizeof(struct entry *));
+    if (!table)
+        return;
+    fs->entry_table = table;
+    fs->entry_buckets = old_buckets * 2;
+    for (u64 b = 0; b < old_buckets; b++) {
+        for (struct entry *e = old[b], *next; e; e = next) {
+            next = e->hash_next;
+            struct entry **bucket = entry_bucket(fs, e->hash);
+            e->hash_next = *bucket;
+            *bucket = e;
+        }
+    }
+    deallocate(fs->environment.heap, old, old_buckets * sizeof(struct entry *));
+}
+
+/* Room for one more place at the end of the directory's array. */
+static status places_reserve(struct inode *directory)
+{
+    heap h = directory->fs->environment.heap;
+    if (directory->places < directory->places_capacity)
+        return STATUS_OK;
+    if (directory->places_capacity >= PLACES_MOST / 2)
+        return status_error(ENOSPC, "fs: a directory with too many entries", directory->number);
+    u32 capacity = max(PLACES_FIRST, directory->places_capacity * 2);
+    struct entry **entries = allocate(h, capacity * sizeof(struct entry *));
+    if (!entries)
+        return status_error(ENOMEM, "fs: no memory for a directory", directory->number);
+    if (directory->places)
+        memcpy(entries, directory->entries, directory->places * sizeof(struct entry *));
+    deallocate(h, directory->entries, directory->places_capacity * sizeof(struct entry *));
+    directory->entries = entries;
+    directory->places_capacity = capacity;
+    return STATUS_OK;
+}
+
+/* The caller has looked at everything that FORMAT.md asks of a LINK. */
+status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes)
+{
+    struct filesystem *fs = directory->fs;
+    status reserved = places_reserve(directory);
+    if (!is_ok(reserved))
+        return reserved;
+    struct entry *e = arena_allocate(&fs->arena, sizeof(*e) + bytes);
+    if (!e)
+        return status_error(ENOMEM, "fs: no memory for a directory entry", directory->number);
+    if (fs->entries >= fs->entry_buckets)
+        entry_table_grow(fs);
+    u32 hash = entry_hash(directory, name, bytes);
+    struct entry **bucket = entry_bucket(fs, hash);
+    *e = (struct entry){.hash_next = *bucket,
+                        .directory = directory,
+                        .inode = i,
+                        .hash = hash,
+                        .place = directory->places,
+                        .name_bytes = (u16)bytes};
+    memcpy(e->name, name, bytes);
+    *bucket = e;
+    directory->entries[directory->places++] = e;
+    directory->entries_live++;
+    directory->subdirectories += i->type == INODE_DIRECTORY;
+    fs->linked += i->links == 0;
+    fs->entries++;
+    i->links++;
+    i->entry = e;
+    return STATUS_OK;
+}
+
+/* Another name of an inode whose newest one goes: only messages and ".." use i->entry, and a
+   directory has one name only. */
+void entry_unlink(struct entry *e)
+{
+    struct inode *directory = e->directory;
+    struct filesystem *fs = directory->fs;
+    struct entry **link = entry_bucket(fs, e->hash);
+    while (*link != e)
+        link = &(*link)->hash_next;
+    *link = e->hash_next;
+    directory->entries[e->place] = NULL;
+    directory->entries_live--;
+    directory->subdirectories -= e->inode->type == INODE_DIRECTORY;
+    fs->entries--;
+    e->inode->links--;
+    fs->linked -= e->inode->links == 0;
+    if (e->inode->entry == e)
+        e->inode->entry = NULL;
+}
+
+struct inode *inode_parent(struct inode *directory)
+{
+    return directory->entry ? directory->entry->directory : directory;
+}
+
+status inode_lookup(struct inode *directory, const char *name, u64 name_bytes, struct inode **found)
+{
+    if (directory->type != INODE_DIRECTORY)
+        return status_error(ENOTDIR, "fs: not a directory", directory->number);
+    if (name_bytes > NAME_BYTES_MOST)
+        return status_error(ENAMETOOLONG, "fs: a name of more than 255 bytes", name_bytes);
+    struct entry *e = entry_find(directory, name, name_bytes);
+    if (!e)
+        return status_error(ENOENT, "fs: no such file or directory", directory->number);
+    *found = e->inode;
+    return STATUS_OK;
+}
+
+bool directory_next(struct inode *directory, u64 cookie, struct directory_entry *entry)
+{
+    if (directory->type != INODE_DIRECTORY)
+        return false;
+    for (u64 place = cookie; place < directory->places; place++) {
+        struct entry *e = directory->entries[place];
+        if (!e)
+            continue;
+        *entry = (struct directory_entry){
+            .name = e->name, .name_bytes = e->name_bytes, .inode = e->inode, .cookie = place + 1};
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,169 @@
+/* Inodes: the table that finds them by number, their attributes, and what an open file holds. */
+#include "fs/internal.h"
+
+#include "runtime/format.h"
+#include "runtime/hash64.h"
+
+#define TABLE_BUCKETS_FIRST 64ull
+#define DIRECTORY_BYTES     4096 /* what stat says of any directory */
+#define DIRECTORY_SECTORS   8
+#define PATH_DEPTH_MOST     64 /* components that a message shows */
+
+static u64 buckets_for(u64 count)
+{
+    u64 buckets = TABLE_BUCKETS_FIRST;
+    while (buckets < count)
+        buckets *= 2;
+    return buckets;
+}
+
+/* The counts are a checkpoint's, already held against the length of the log. */
+status inode_tables_init(struct filesystem *fs, u64 inodes, u64 entries)
+{
+    fs->inode_buckets = buckets_for(inodes);
+    fs->entry_buckets = buckets_for(entries);
+    fs->inode_table = allocate_zero(fs->environment.heap, fs->inode_buckets * sizeof(void *));
+    fs->entry_table = allocate_zero(fs->environment.heap, fs->entry_buckets * sizeof(void *));
+    if (!fs->inode_table || !fs->entry_table)
+        return status_error(ENOMEM, "fs: no memory for the tables of inodes and names", inodes);
+    return STATUS_OK;
+}
+
+void inode_tables_release(struct filesystem *fs)
+{
+    heap h = fs->environment.heap;
+    for (u64 b = 0; fs->inode_table && b < fs->inode_buckets; b++)
+        for (struct inode *i = fs->inode_table[b]; i; i = i->hash_next)
+            if (i->type == INODE_DIRECTORY)
+                deallocate(h, i->entries, i->places_capacity * sizeof(void *));
+    deallocate(h, fs->inode_table, fs->inode_buckets * sizeof(void *));
+    deallocate(h, fs->entry_table, fs->entry_buckets * sizeof(void *));
+    fs->inode_table = NULL;
+    fs->entry_table = NULL;
+}
+
+static struct inode **inode_bucket(struct filesystem *fs, u64 number)
+{
+    return &fs->inode_table[hash64_of(number) & (fs->inode_buckets - 1)];
+}
+
+struct inode *inode_find(struct filesystem *fs, u64 number)
+{
+    struct inode *i = *inode_bucket(fs, number);
+    while (i && i->number != number)
+        i = i->hash_next;
+    return i;
+}
+
+/* Twice the buckets.  Without memory for them the chains only become longer. */
+static void inode_table_grow(struct filesystem *fs)
+{
+    u64 old_buckets = fs->inode_buckets;
+    struct inode **old = fs->inode_table;
+    struct inode **table =
+        allocate_zero(fs->environment.heap, old_buckets * 2 * sizeof(struct inode *));
+    if (!table)
+        return;
+    fs->inode_table = table;
+    fs->inode_buckets = old_buckets * 2;
+    for (u64 b = 0; b < old_buckets; b++) {
+        for (struct inode *i = old[b], *next; i; i = next) {
+            next = i->hash_next;
+            struct inode **bucket = inode_bucket(fs, i->number);
+            i->hash_next = *bucket;
+            *bucket = i;
+        }
+    }
+    deallocate(fs->environment.heap, old, old_buckets * sizeof(struct inode *));
+}
+
+struct inode *inode_make(struct filesystem *fs, u64 number, u8 type)
+{
+    struct inode *i = arena_allocate(&fs->arena, sizeof(*i));
+    if (!i)
+        return NULL;
+    *i = (struct inode){.fs = fs, .number = number, .type = type};
+    if (fs->inodes >= fs->inode_buckets)
+        inode_table_grow(fs);
+    struct inode **bucket = inode_bucket(fs, number);
+    i->hash_next = *bucket;
+    *bucket = i;
+    fs->inodes++;
+    return i;
+}
+
+/* Its blocks were given back before; its memory is the arena's. */
+void inode_forget(struct filesystem *fs, struct inode *i)
+{
+    struct inode **link = inode_bucket(fs, i->number);
+    while (*link != i)
+        link = &(*link)->hash_next;
+    *link = i->hash_next;
+    fs->inodes--;
+    if (i->type == INODE_DIRECTORY)
+        deallocate(fs->environment.heap, i->entries, i->places_capacity * sizeof(void *));
+}
+
+void inode_attributes(const struct inode *i, struct inode_attributes *to)
+{
+    bool directory = i->type == INODE_DIRECTORY;
+    *to = (struct inode_attributes){
+        .number = i->number,
+        .type = i->type,
+        .mode = i->mode,
+        .uid = i->uid,
+        .gid = i->gid,
+        .links = directory ? 2 + i->subdirectories : i->links,
+        .bytes = directory ? DIRECTORY_BYTES : i->bytes,
+        .accessed_ns = i->accessed_ns,
+        .modified_ns = i->modified_ns,
+        .changed_ns = i->changed_ns,
+    };
+    if (directory)
+        to->blocks = DIRECTORY_SECTORS;
+    else if (i->type == INODE_FILE)
+        to->blocks = i->blocks * BLOCK_SECTORS;
+}
+
+enum inode_type inode_type(const struct inode *i)
+{
+    return i->type;
+}
+
+u64 inode_bytes(const struct inode *i)
+{
+    return i->bytes;
+}
+
+void inode_hold(struct inode *i)
+{
+    i->holds++;
+}
+
+void inode_release(struct inode *i)
+{
+    assert(i->holds > 0);
+    i->holds--;
+}
+
+const char *symlink_target(const struct inode *i, u64 *bytes)
+{
+    assert(i->type == INODE_SYMLINK);
+    *bytes = i->bytes;
+    return i->target;
+}
+
+const char *inode_path(const struct inode *i, char *to, u64 size)
+{
+    const struct entry *components[PATH_DEPTH_MOST];
+    u32 depth = 0;
+    const struct entry *e = i->entry;
+    for (; e && depth < PATH_DEPTH_MOST; e = e->directory->entry)
+        components[depth++] = e;
+    /* What is too deep begins with "...". */
+    u64 at = format_text(to, size, "%s", e ? "..." : depth ? "" : i == i->fs->root ? "/" : "?");
+    while (depth-- && at < size)
+        at += format_text(to + at, size - at, "/%.*s", (int)components[depth]->name_bytes,
+                          components[depth]->name);
+    return to;
+}

@@ -1,0 +1,264 @@
+/* The filesystem in memory: what the files of fs/ share.  Nobody else includes this.
+
+   Mount builds everything here from the log; after that names, attributes and extents do not
+   change (writing is not there yet) and only the page cache moves.  All of it belongs to the run
+   loop of one CPU: nothing here is called from an interrupt handler, and no lock is needed yet.
+
+   Memory.  Metadata (inodes, entries, extents) comes from the arena and goes away with the mount;
+   tables that grow come from the heap.  Nothing is sized by a number that the disk says, only by
+   what the disk really holds. */
+#pragma once
+
+#include "fs/format.h"
+#include "fs/fs.h"
+#include "runtime/range_map.h"
+
+/* --- arena.c: memory that is given back all at once ------------------------------------------- */
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    u64 bytes;
+};
+
+struct arena {
+    heap heap;
+    struct arena_chunk *chunks;
+    u8 *at, *end; /* what is left of the newest chunk */
+    u64 chunk_bytes;
+};
+
+void arena_init(struct arena *a, heap h);
+/* Aligned to 8, not cleared; NULL when out of memory. */
+void *arena_allocate(struct arena *a, u64 bytes);
+void arena_release(struct arena *a);
+
+/* --- space.c: which blocks are in use --------------------------------------------------------- */
+
+enum space_use { USE_FIXED, USE_LOG, USE_DATA, USE_CHECKSUMS, USE_OTHER };
+
+struct space_node {
+    struct range_node node; /* blocks */
+    enum space_use use;
+};
+
+struct space {
+    struct range_map map;
+    heap heap;
+    u64 blocks; /* of the device */
+    u64 used;
+    struct space_node *last; /* where the last blocks were taken: the next ones are mostly there */
+};
+
+void space_init(struct space *s, heap h, u64 blocks);
+void space_destroy(struct space *s);
+/* EBADMSG when a block is beyond the device or in use; ENOMEM. */
+status space_take(struct space *s, u64 block, u64 blocks, enum space_use use);
+/* EBADMSG when not all of it is in that use; ENOMEM. */
+status space_give(struct space *s, u64 block, u64 blocks, enum space_use use);
+bool space_is(struct space *s, u64 block, u64 blocks, enum space_use use);
+
+/* --- inodes and entries ----------------------------------------------------------------------- */
+
+/* A name in a directory.  Directories list their entries by place in an array, and that place is
+   the cookie; one table of the whole filesystem finds them by directory and name. */
+struct entry {
+    struct entry *hash_next;
+    struct inode *directory;
+    struct inode *inode;
+    u32 hash;
+    u32 place; /* in directory->entries */
+    u16 name_bytes;
+    char name[];
+};
+
+struct xattr {
+    struct xattr *next;
+    u32 value_bytes;
+    u16 name_bytes;
+    char text[]; /* name, value */
+};
+
+struct page_node;
+
+struct inode {
+    struct inode *hash_next;
+    struct filesystem *fs;
+    u64 number;
+    u64 bytes;
+    u8 type;
+    u8 tree_height; /* of `pages`; 0: no page was ever cached */
+    u16 mode;
+    u32 uid, gid;
+    u32 links; /* names that lead here */
+    u32 holds;
+    u32 subdirectories;
+    s64 accessed_ns, modified_ns, changed_ns;
+    struct entry *entry; /* the newest name; NULL: the root, or no name */
+    struct xattr *xattrs;
+    union {
+        struct { /* directories */
+            struct entry **entries;
+            u32 places, places_capacity, entries_live;
+        };
+        struct {                       /* files */
+            struct range_map *extents; /* of struct extent; NULL: none */
+            u64 blocks;                /* mapped */
+            struct page_node *pages;   /* cache.c's tree */
+            u64 pages_cached;
+            u64 ahead_next;   /* read.c: the page at which reading in order goes on */
+            u32 ahead_window; /* pages */
+        };
+        struct { /* symlinks */
+            const char *target;
+        };
+    };
+};
+
+struct extent {
+    struct range_node node; /* file blocks */
+    u64 disk_block;
+    u64 run_block; /* of the checksum run; with SUMS_RUN */
+    u32 run_index;
+    u16 flags;       /* MAP_* */
+    const u32 *sums; /* with SUMS_INLINE */
+};
+
+static inline struct extent *extent_of(struct range_node *n)
+{
+    return container_of(n, struct extent, node);
+}
+
+struct setting {
+    struct setting *next;
+    u32 name_bytes;
+    char text[]; /* name, 0, value, 0 */
+};
+
+/* --- the page cache --------------------------------------------------------------------------- */
+
+enum page_flag {
+    PAGE_VALID = 1,
+    PAGE_REFERENCED = 2, /* found since the clock's hand passed */
+};
+
+struct page {
+    void *memory;
+    struct inode *inode;
+    u64 index;
+    u32 holds;
+    u32 flags;
+    struct list link;       /* the cache's clock while valid */
+    struct page_read *read; /* the operation that brings it in, while not valid */
+};
+
+struct filesystem {
+    struct filesystem_environment environment;
+    struct superblock super;
+    u64 volume;
+    struct arena arena;
+    struct space space;
+
+    struct inode **inode_table; /* hash by number; sizes are powers of two */
+    u64 inode_buckets, inodes;
+    struct entry **entry_table;
+    u64 entry_buckets, entries;
+    u64 extents;
+    u64 linked; /* inodes with a name, and the root */
+    struct inode *root;
+    struct setting *settings, *settings_last;
+
+    struct list clock; /* valid pages, next to be looked at first */
+    u64 pages;         /* all of them, being read too */
+    u64 pages_seen;    /* [statistics] pages brought in */
+    u64 reads_in_flight;
+    struct inode *checksums; /* not in the tree: its page n is the device's block n */
+};
+
+/* inode.c */
+status inode_tables_init(struct filesystem *fs, u64 inodes, u64 entries);
+void inode_tables_release(struct filesystem *fs);
+struct inode *inode_find(struct filesystem *fs, u64 number);
+/* NULL: out of memory. */
+struct inode *inode_make(struct filesystem *fs, u64 number, u8 type);
+void inode_forget(struct filesystem *fs, struct inode *i);
+/* Where a message says which file it speaks of: "/a/b", cut at the front when it is too long. */
+const char *inode_path(const struct inode *i, char *to, u64 size);
+
+/* directory.c */
+bool name_valid(const char *name, u64 bytes);
+struct entry *entry_find(struct inode *directory, const char *name, u64 bytes);
+status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes);
+void entry_unlink(struct entry *e);
+
+/* extent.c */
+status extent_map(struct inode *i, const struct record_map *m);
+status extent_unmap(struct inode *i, range blocks);
+
+/* replay.c: applies the records of one valid group. */
+struct replay {
+    struct filesystem *fs;
+    bool segment_expected; /* the next record is a segment's first */
+    bool begun, ended;     /* the checkpoint */
+    u64 generation;
+    u64 segment_number, segment_block;
+    u32 segment_blocks;
+    u64 next_block; /* NEXT was seen: the log goes on there; 0: it was not */
+    u32 next_blocks;
+};
+status replay_group(struct replay *r, const struct group *g);
+/* After the last group: what was unlinked while open is forgotten. */
+status replay_finish(struct replay *r);
+
+/* replay_tree.c: the records of inodes and names.  Their fixed part is there. */
+status replay_inode(struct replay *r, const struct record *record);
+status replay_link(struct replay *r, const struct record *record);
+status replay_unlink(struct replay *r, const struct record *record);
+status replay_rename(struct replay *r, const struct record *record);
+status replay_symlink(struct replay *r, const struct record *record);
+status replay_map(struct replay *r, const struct record *record);
+status replay_unmap(struct replay *r, const struct record *record);
+status replay_truncate(struct replay *r, const struct record *record);
+status replay_xattr_set(struct replay *r, const struct record *record);
+status replay_xattr_remove(struct replay *r, const struct record *record);
+status replay_forget(struct replay *r, const struct record *record);
+
+/* cache.c */
+struct page *cache_lookup(struct inode *i, u64 index);
+/* A page that is not valid yet, in i's tree, with a hold; NULL when out of memory. */
+struct page *cache_add(struct inode *i, u64 index);
+void cache_page_valid(struct page *p);
+/* Takes a page that nobody holds out of the cache. */
+void cache_drop(struct page *p);
+void cache_drop_inode(struct inode *i);
+u64 file_pages(const struct inode *i);
+
+/* --- reading from the device ------------------------------------------------------------------ */
+
+#define READ_BLOCKS_MOST 64u /* of one request: 256 KiB */
+
+/* A part of one extent on its way in, to memory that `sg` names block by block.  Its blocks are
+   held against their checksums before `done` is applied; the checksums that are not in memory are
+   read first, and one read never needs more than one block of them. */
+struct extent_read {
+    struct inode *inode;
+    u64 file_block, disk_block;
+    u32 blocks;
+    const u32 *sums; /* of the first block; NULL: from sums_page, or none */
+    u64 sums_block;  /* the checksum block; 0: none */
+    u32 sums_at;     /* of the first block, in that block */
+    u32 attempts;
+    struct page *sums_page;
+    struct block_request request;
+    struct sg_list sg;
+    struct status_handler sums_ready, landed;
+    status_handler done; /* the device's failure, or EIO of a checksum */
+    u64 bad;             /* one bit for each block that did not arrive or is not right */
+};
+
+/* Fills everything in but sg and done.  `file_block` lies in e; returns how many blocks, at most
+   `blocks`, one read can have. */
+u32 extent_read_init(struct extent_read *r, struct inode *i, const struct extent *e, u64 file_block,
+                     u64 blocks);
+/* The same for blocks of the device that are checksum blocks themselves. */
+u32 checksums_read_init(struct extent_read *r, struct inode *checksums, u64 block);
+void extent_read_start(struct extent_read *r);

@@ -1,0 +1,406 @@
+/* Mount: finds the newest valid superblock, reads the log from its checkpoint on, and hands each
+   valid group to replay.c.  FORMAT.md, section 7, is this file in words.
+
+   One request is in flight at a time (the two superblocks together at first); each completion goes
+   on where the last one stopped, so nothing here is recursive. */
+#include "fs/internal.h"
+
+#include "runtime/crc32c.h"
+#include "runtime/merge.h"
+
+#define WINDOW_BYTES_MOST (256 * KiB)
+_Static_assert(WINDOW_BYTES_MOST >= GROUP_BYTES_MOST, "a group fits into the window");
+
+struct mount {
+    struct filesystem *fs;
+    mount_handler done;
+
+    struct superblock *supers; /* a page: A in its first sector, B in the second */
+    struct super_read {
+        struct block_request request;
+        struct sg_list sg;
+    } reads[2];
+    struct merge supers_merge;
+    struct status_handler supers_read;
+
+    struct replay replay;
+    u64 sequence;      /* of the group that is expected */
+    u64 segment_bytes; /* of the segment that is being read */
+    u64 at;            /* in the segment: where the next group is expected */
+    bool scanning;     /* behind an invalid group: is it a torn tail? */
+
+    u8 *window; /* the segment's bytes [window_start, window_start + window_filled) */
+    u64 window_bytes;
+    u64 window_start, window_filled;
+    struct block_request request;
+    struct sg_list sg;
+    struct status_handler window_read;
+};
+
+static void mount_finish(struct mount *m, status s)
+{
+    struct filesystem *fs = m->fs;
+    mount_handler done = m->done;
+    heap h = fs->environment.heap;
+    deallocate(fs->environment.pages, m->supers, BLOCK_BYTES);
+    deallocate(h, m->window, m->window_bytes);
+    deallocate(h, m, sizeof(*m));
+    if (!is_ok(s)) {
+        filesystem_unmount(fs);
+        fs = NULL;
+    }
+    apply(done, fs, s);
+}
+
+/* --- the log ---------------------------------------------------------------------------------- */
+
+static status mount_complete(struct mount *m)
+{
+    struct filesystem *fs = m->fs;
+    status s = replay_finish(&m->replay);
+    if (!is_ok(s))
+        return s;
+    fs->checksums = arena_allocate(&fs->arena, sizeof(*fs->checksums));
+    if (!fs->checksums)
+        return status_error(ENOMEM, "fs: no memory for an inode", 0);
+    *fs->checksums = (struct inode){
+        .fs = fs, .type = INODE_FILE, .bytes = fs->super.device_blocks << BLOCK_ORDER};
+    return STATUS_OK;
+}
+
+/* Reads on from `at`.  The window is as long as the first read has to be, and full size from the
+   second one on. */
+static status window_refill(struct mount *m, u64 bytes)
+{
+    struct filesystem *fs = m->fs;
+    heap h = fs->environment.heap;
+    u64 start = align_down(m->at, SECTOR_BYTES);
+    bytes = align_up(min(bytes, WINDOW_BYTES_MOST), BLOCK_BYTES);
+    bytes = min(bytes, m->segment_bytes - start);
+    if (bytes > m->window_bytes) {
+        deallocate(h, m->window, m->window_bytes);
+        m->window_bytes = 0;
+        m->window = allocate(h, bytes);
+        if (!m->window)
+            return status_error(ENOMEM, "fs: no memory for reading the log", bytes);
+        m->window_bytes = bytes;
+    }
+    sg_init(&m->sg, NULL);
+    sg_add(&m->sg, m->window, bytes);
+    m->window_start = start;
+    m->window_filled = bytes;
+    m->request = (struct block_request){
+        .operation = BLOCK_READ,
+        .sector = m->replay.segment_block * BLOCK_SECTORS + start / SECTOR_BYTES,
+        .sectors = bytes / SECTOR_BYTES,
+        .sg = &m->sg,
+        .done = &m->window_read,
+    };
+    return STATUS_OK;
+}
+
+/* What stands at `at`. */
+enum found { FOUND_GROUP, FOUND_NOTHING, FOUND_PART };
+
+/* A group of the expected sequence; when scanning, of any later one.  FOUND_PART: `*needed` bytes
+   have to be in the window first. */
+static enum found group_look(const struct mount *m, const struct group **group, u64 *needed)
+{
+    const struct filesystem *fs = m->fs;
+    u64 left = m->segment_bytes - m->at;
+    if (left < sizeof(struct group))
+        return FOUND_NOTHING;
+    u64 offset = m->at - m->window_start;
+    u64 have =
+        m->at >= m->window_start && offset < m->window_filled ? m->window_filled - offset : 0;
+    *needed = sizeof(struct group);
+    if (have < *needed)
+        return FOUND_PART;
+    const struct group *g = (const struct group *)(m->window + offset);
+    bool expected = m->scanning ? g->sequence > m->sequence : g->sequence == m->sequence;
+    if (g->magic != GROUP_MAGIC || g->volume != fs->volume || !expected ||
+        g->sector != m->replay.segment_block * BLOCK_SECTORS + m->at / SECTOR_BYTES ||
+        g->length < sizeof(*g) || g->length > GROUP_BYTES_MOST || g->length % 8 || g->length > left)
+        return FOUND_NOTHING;
+    *needed = g->length;
+    if (have < *needed)
+        return FOUND_PART;
+    if (crc32c((const u8 *)g + GROUP_CRC_FROM, g->length - GROUP_CRC_FROM) != g->crc)
+        return FOUND_NOTHING;
+    *group = g;
+    return FOUND_GROUP;
+}
+
+static void segment_begin(struct mount *m, u64 block, u32 blocks)
+{
+    m->replay.segment_expected = true;
+    m->replay.segment_number++;
+    m->replay.segment_block = block;
+    m->replay.segment_blocks = blocks;
+    m->replay.next_block = 0;
+    m->segment_bytes = (u64)blocks << BLOCK_ORDER;
+    m->at = 0;
+    m->window_start = m->window_filled = 0;
+}
+
+static status group_apply(struct mount *m, const struct group *g, bool *ended)
+{
+    status s = replay_group(&m->replay, g);
+    if (!is_ok(s))
+        return s;
+    const struct superblock *super = &m->fs->super;
+    if (m->sequence == super->reach_sequence) {
+        if (!m->replay.ended)
+            return status_error(EBADMSG, "fs: damaged: the checkpoint has no end", m->sequence);
+        *ended = super->flags & SUPERBLOCK_CLEAN;
+    }
+    m->sequence++;
+    if (m->replay.next_block)
+        segment_begin(m, m->replay.next_block, m->replay.next_blocks);
+    else
+        m->at = align_up(m->at + g->length, 1ull << m->fs->super.group_order);
+    return STATUS_OK;
+}
+
+/* No valid group at `at`, where one of m->sequence was expected. */
+static status group_missing(struct mount *m)
+{
+    if (m->sequence <= m->fs->super.reach_sequence)
+        return status_error(EBADMSG, "fs: damaged: a part of the log is not what was written",
+                            m->sequence);
+    m->scanning = true;
+    return STATUS_OK;
+}
+
+/* Goes through the groups until a read is needed (*reading) or the log has ended. */
+static status log_advance(struct mount *m, bool *reading)
+{
+    u64 step = 1ull << m->fs->super.group_order;
+    bool ended = false;
+    while (!ended && m->at < m->segment_bytes) {
+        const struct group *g;
+        u64 needed;
+        status s = STATUS_OK;
+        switch (group_look(m, &g, &needed)) {
+        case FOUND_PART:
+            *reading = true;
+            return window_refill(m, WINDOW_BYTES_MOST);
+        case FOUND_GROUP:
+            if (!m->scanning)
+                s = group_apply(m, g, &ended);
+            else if (g->durable >= m->sequence)
+                s = status_error(EBADMSG, "fs: damaged: a part of the log is missing", m->sequence);
+            else
+                m->at += step;
+            break;
+        case FOUND_NOTHING:
+            s = m->scanning ? STATUS_OK : group_missing(m);
+            m->at += step;
+            break;
+        }
+        if (!is_ok(s))
+            return s;
+    }
+    return ended || m->scanning ? STATUS_OK : group_missing(m);
+}
+
+static void mount_advance(struct mount *m, status s)
+{
+    bool reading = false;
+    if (is_ok(s))
+        s = log_advance(m, &reading);
+    if (is_ok(s) && reading) {
+        struct block_device *device = m->fs->environment.device;
+        apply(device->io, &m->request);
+        return;
+    }
+    mount_finish(m, is_ok(s) ? mount_complete(m) : s);
+}
+
+closure_method(status_handler, mount_window_read, struct mount, window_read, status s)
+{
+    struct mount *m = owner();
+    mount_advance(m, s);
+}
+
+/* --- superblocks ------------------------------------------------------------------------------ */
+
+static bool super_crc_right(const struct superblock *s)
+{
+    struct superblock copy = *s;
+    copy.crc = 0;
+    return crc32c(&copy, sizeof(copy)) == s->crc;
+}
+
+static bool super_valid(const struct superblock *s)
+{
+    return s->magic == SUPERBLOCK_MAGIC && super_crc_right(s) && s->version == FORMAT_VERSION &&
+           s->block_order == BLOCK_ORDER && s->group_order >= GROUP_ORDER_MIN &&
+           s->group_order <= GROUP_ORDER_MOST && s->device_blocks >= DEVICE_BLOCKS_MIN &&
+           s->device_blocks < DEVICE_BLOCKS_END && s->checkpoint_block >= FIRST_BLOCK &&
+           s->checkpoint_blocks >= SEGMENT_BLOCKS_MIN && s->checkpoint_block < s->device_blocks &&
+           s->checkpoint_blocks <= s->device_blocks - s->checkpoint_block;
+}
+
+/* Why neither superblock can be used; a newer version is not called damage. */
+static status supers_refuse(const struct mount *m, status read)
+{
+    for (u32 n = 0; n < 2; n++) {
+        const struct superblock *s = (const void *)((const u8 *)m->supers + n * SUPERBLOCK_BYTES);
+        if (s->magic != SUPERBLOCK_MAGIC)
+            continue;
+        if (super_crc_right(s) && s->version != FORMAT_VERSION)
+            return status_error(EINVAL, "fs: a filesystem of an unknown version", s->version);
+        return status_error(EBADMSG, "fs: damaged: no superblock is valid", s->generation);
+    }
+    return is_ok(read) ? status_error(EINVAL, "fs: the disk holds no filesystem of ours", 0) : read;
+}
+
+static status super_choose(struct mount *m, status read)
+{
+    const struct superblock *a = m->supers;
+    const struct superblock *b = (const void *)((const u8 *)m->supers + SUPERBLOCK_BYTES);
+    bool a_valid = super_valid(a), b_valid = super_valid(b);
+    if (!a_valid && !b_valid)
+        return supers_refuse(m, read);
+    const struct superblock *s = a_valid && (!b_valid || a->generation >= b->generation) ? a : b;
+    struct filesystem *fs = m->fs;
+    fs->super = *s;
+    memcpy(&fs->volume, s->uuid, sizeof(fs->volume));
+    if (s->features_incompatible)
+        return status_error(EINVAL, "fs: the filesystem uses a feature that is not known here",
+                            s->features_incompatible);
+    if (s->device_blocks > fs->environment.device->sectors / BLOCK_SECTORS)
+        return status_error(EBADMSG, "fs: damaged: the disk is shorter than its filesystem",
+                            s->device_blocks);
+    return STATUS_OK;
+}
+
+/* The superblock is good: everything that the log needs to be read against. */
+static status log_begin(struct mount *m)
+{
+    struct filesystem *fs = m->fs;
+    const struct superblock *s = &fs->super;
+    space_init(&fs->space, fs->environment.heap, s->device_blocks);
+    status taken = space_take(&fs->space, 0, FIRST_BLOCK, USE_FIXED);
+    if (is_ok(taken))
+        taken = space_take(&fs->space, s->checkpoint_block, s->checkpoint_blocks, USE_LOG);
+    if (!is_ok(taken))
+        return taken;
+    m->sequence = s->checkpoint_sequence;
+    segment_begin(m, s->checkpoint_block, s->checkpoint_blocks);
+    return window_refill(m, s->reach_bytes ? s->reach_bytes : WINDOW_BYTES_MOST);
+}
+
+closure_method(status_handler, mount_supers_read, struct mount, supers_read, status s)
+{
+    struct mount *m = owner();
+    status chosen = super_choose(m, s);
+    if (is_ok(chosen))
+        chosen = log_begin(m);
+    if (!is_ok(chosen)) {
+        mount_finish(m, chosen);
+        return;
+    }
+    apply(m->fs->environment.device->io, &m->request);
+}
+
+static void supers_start(struct mount *m)
+{
+    static const u64 blocks[2] = {SUPERBLOCK_A, SUPERBLOCK_B};
+    struct block_device *device = m->fs->environment.device;
+    init_method(&m->supers_read, mount_supers_read);
+    init_method(&m->window_read, mount_window_read);
+    init_merge(&m->supers_merge, &m->supers_read);
+    for (u32 n = 0; n < 2; n++) {
+        struct super_read *r = &m->reads[n];
+        sg_init(&r->sg, NULL);
+        sg_add(&r->sg, (u8 *)m->supers + n * SUPERBLOCK_BYTES, SUPERBLOCK_BYTES);
+        r->request = (struct block_request){
+            .operation = BLOCK_READ,
+            .sector = blocks[n] * BLOCK_SECTORS,
+            .sectors = 1,
+            .sg = &r->sg,
+            .done = apply_merge(&m->supers_merge),
+        };
+        apply(device->io, &r->request);
+    }
+    merge_finish(&m->supers_merge);
+}
+
+/* --- public ----------------------------------------------------------------------------------- */
+
+void filesystem_mount(const struct filesystem_environment *environment, mount_handler done)
+{
+    heap h = environment->heap;
+    if (environment->device->sectors < DEVICE_BLOCKS_MIN * BLOCK_SECTORS) {
+        apply(done, NULL,
+              status_error(EINVAL, "fs: the disk is too small for a filesystem",
+                           environment->device->sectors));
+        return;
+    }
+    struct filesystem *fs = allocate_zero(h, sizeof(*fs));
+    struct mount *m = allocate_zero(h, sizeof(*m));
+    void *page = allocate(environment->pages, BLOCK_BYTES);
+    if (!fs || !m || !page) {
+        deallocate(h, fs, sizeof(*fs));
+        deallocate(h, m, sizeof(*m));
+        deallocate(environment->pages, page, BLOCK_BYTES);
+        apply(done, NULL, status_error(ENOMEM, "fs: no memory for mounting", 0));
+        return;
+    }
+    fs->environment = *environment;
+    arena_init(&fs->arena, h);
+    space_init(&fs->space, h, 0);
+    list_init(&fs->clock);
+    m->fs = fs;
+    m->replay.fs = fs;
+    m->done = done;
+    m->supers = page;
+    memset(page, 0, 2 * SUPERBLOCK_BYTES); /* what a failed read leaves is no superblock */
+    supers_start(m);
+}
+
+void filesystem_unmount(struct filesystem *fs)
+{
+    heap h = fs->environment.heap;
+    assert(fs->reads_in_flight == 0);
+    if (fs->checksums)
+        cache_drop_inode(fs->checksums);
+    for (u64 b = 0; fs->inode_table && b < fs->inode_buckets; b++)
+        for (struct inode *i = fs->inode_table[b]; i; i = i->hash_next)
+            if (i->type == INODE_FILE)
+                cache_drop_inode(i);
+    inode_tables_release(fs);
+    space_destroy(&fs->space);
+    arena_release(&fs->arena);
+    deallocate(h, fs, sizeof(*fs));
+}
+
+const char *filesystem_setting(struct filesystem *fs, const char *name, u32 index)
+{
+    u64 bytes = strlen(name);
+    for (struct setting *s = fs->settings; s; s = s->next)
+        if (s->name_bytes == bytes && memcmp(s->text, name, bytes) == 0 && index-- == 0)
+            return s->text + bytes + 1;
+    return NULL;
+}
+
+struct filesystem_statistics filesystem_statistics(struct filesystem *fs)
+{
+    u64 left = fs->space.blocks - fs->space.used;
+    /* Each inode needs room in the log only; a block for each is a careful promise. */
+    return (struct filesystem_statistics){
+        .block_bytes = BLOCK_BYTES,
+        .blocks = fs->space.blocks,
+        .blocks_free = left,
+        .inodes = fs->linked + left,
+        .inodes_free = left,
+        .id = fs->volume,
+    };
+}
+
+struct inode *filesystem_root(struct filesystem *fs)
+{
+    return fs->root;
+}

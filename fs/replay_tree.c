@@ -1,0 +1,317 @@
+/* Replay of the records of inodes, names and extents: FORMAT.md, section 5, one function a record.
+   Each checks its rules and then changes the state in memory. */
+#include "fs/internal.h"
+
+static status inode_number_unknown(u64 number)
+{
+    return status_error(EBADMSG, "fs: damaged: the log names an inode that is not there", number);
+}
+
+/* The root, or a directory with a name: only these take entries, so no ring can form. */
+static bool directory_attached(const struct inode *i)
+{
+    return i && i->type == INODE_DIRECTORY && (i->number == INODE_ROOT || i->entry);
+}
+
+/* Sets a file's length; what lies wholly behind it is unmapped. */
+static status file_resize(struct inode *i, u64 bytes)
+{
+    if (bytes > FILE_BYTES_MOST)
+        return status_error(EBADMSG, "fs: damaged: a file of impossible length", i->number);
+    u64 before = i->bytes;
+    i->bytes = bytes;
+    if (bytes >= before)
+        return STATUS_OK;
+    u64 blocks = (bytes + BLOCK_BYTES - 1) >> BLOCK_ORDER;
+    return extent_unmap(i, range_of(blocks, FILE_BLOCKS_MOST));
+}
+
+static status inode_create(struct filesystem *fs, const struct record_inode *n,
+                           struct inode **created)
+{
+    bool root = n->number == INODE_ROOT;
+    if (n->number == 0 || n->number > INODE_NUMBER_MOST || root != (fs->root == NULL) ||
+        (root && n->type != INODE_DIRECTORY))
+        return status_error(EBADMSG, "fs: damaged: an impossible inode number", n->number);
+    struct inode *i = inode_make(fs, n->number, n->type);
+    if (!i)
+        return status_error(ENOMEM, "fs: no memory for an inode", n->number);
+    if (root) {
+        fs->root = i;
+        fs->linked++;
+    }
+    *created = i;
+    return STATUS_OK;
+}
+
+status replay_inode(struct replay *r, const struct record *record)
+{
+    const struct record_inode *n = (const struct record_inode *)record;
+    if (n->type < INODE_FILE || n->type > INODE_SYMLINK)
+        return status_error(EINVAL, "fs: an inode of an unknown type", n->number);
+    if (n->mode > 07777 || (n->type != INODE_FILE && n->bytes))
+        return status_error(EBADMSG, "fs: damaged: an inode with impossible attributes", n->number);
+    struct inode *i = inode_find(r->fs, n->number);
+    if (!i) {
+        status created = inode_create(r->fs, n, &i);
+        if (!is_ok(created))
+            return created;
+    }
+    if (i->type != n->type)
+        return status_error(EBADMSG, "fs: damaged: an inode changes its type", n->number);
+    i->mode = n->mode;
+    i->uid = n->uid;
+    i->gid = n->gid;
+    i->accessed_ns = n->accessed_ns;
+    i->modified_ns = n->modified_ns;
+    i->changed_ns = n->changed_ns;
+    return n->type == INODE_FILE ? file_resize(i, n->bytes) : STATUS_OK;
+}
+
+/* LINK and UNLINK have the same form. */
+static status link_check(const struct record_link *l)
+{
+    if (sizeof(*l) + l->name_bytes > l->r.length || !name_valid(l->name, l->name_bytes))
+        return status_error(EBADMSG, "fs: damaged: an impossible name", l->directory);
+    return STATUS_OK;
+}
+
+status replay_link(struct replay *r, const struct record *record)
+{
+    const struct record_link *l = (const struct record_link *)record;
+    status named = link_check(l);
+    if (!is_ok(named))
+        return named;
+    struct inode *directory = inode_find(r->fs, l->directory);
+    struct inode *i = inode_find(r->fs, l->inode);
+    if (!directory_attached(directory))
+        return status_error(EBADMSG, "fs: damaged: a name in what is no directory", l->directory);
+    if (!i)
+        return inode_number_unknown(l->inode);
+    if (i->type == INODE_DIRECTORY && directory_attached(i))
+        return status_error(EBADMSG, "fs: damaged: a directory with two names", l->inode);
+    if (i->type == INODE_SYMLINK && !i->target)
+        return status_error(EBADMSG, "fs: damaged: a symbolic link without a target", l->inode);
+    if (entry_find(directory, l->name, l->name_bytes))
+        return status_error(EBADMSG, "fs: damaged: the same name twice in a directory",
+                            l->directory);
+    return entry_link(directory, i, l->name, l->name_bytes);
+}
+
+status replay_unlink(struct replay *r, const struct record *record)
+{
+    const struct record_link *l = (const struct record_link *)record;
+    status named = link_check(l);
+    if (!is_ok(named))
+        return named;
+    struct inode *directory = inode_find(r->fs, l->directory);
+    struct entry *e =
+        directory_attached(directory) ? entry_find(directory, l->name, l->name_bytes) : NULL;
+    if (!e || e->inode->number != l->inode)
+        return status_error(EBADMSG, "fs: damaged: a name is removed that is not there",
+                            l->directory);
+    if (e->inode->type == INODE_DIRECTORY && e->inode->entries_live)
+        return status_error(EBADMSG, "fs: damaged: a directory is removed that is not empty",
+                            l->inode);
+    entry_unlink(e);
+    return STATUS_OK;
+}
+
+/* Whether i is `directory` or above it. */
+static bool inode_above(const struct inode *i, struct inode *directory)
+{
+    for (;; directory = inode_parent(directory)) {
+        if (directory == i)
+            return true;
+        if (!directory->entry)
+            return false;
+    }
+}
+
+struct rename {
+    struct inode *from, *to;
+    const char *from_name, *to_name;
+    struct entry *moved, *target; /* target: NULL when there is none */
+};
+
+static status rename_check(const struct record_rename *n, const struct rename *m)
+{
+    bool exchange = n->flags == RENAME_RECORD_EXCHANGE;
+    if (n->flags > RENAME_RECORD_REPLACE || !m->moved || (n->flags != 0) != (m->target != NULL) ||
+        m->moved == m->target)
+        return status_error(EBADMSG, "fs: damaged: a rename of names that are not so",
+                            n->from_directory);
+    struct inode *i = m->moved->inode, *gone = m->target ? m->target->inode : NULL;
+    bool directory = i->type == INODE_DIRECTORY;
+    if ((directory && inode_above(i, m->to)) ||
+        (exchange && gone->type == INODE_DIRECTORY && inode_above(gone, m->from)))
+        return status_error(EBADMSG, "fs: damaged: a directory moves below itself", i->number);
+    if (gone && !exchange &&
+        ((gone->type == INODE_DIRECTORY) != directory || (directory && gone->entries_live)))
+        return status_error(EBADMSG, "fs: damaged: a rename replaces what it may not",
+                            gone->number);
+    return STATUS_OK;
+}
+
+status replay_rename(struct replay *r, const struct record *record)
+{
+    const struct record_rename *n = (const struct record_rename *)record;
+    struct rename m = {.from = inode_find(r->fs, n->from_directory),
+                       .to = inode_find(r->fs, n->to_directory),
+                       .from_name = n->names,
+                       .to_name = n->names + n->from_bytes};
+    if (sizeof(*n) + n->from_bytes + n->to_bytes > n->r.length ||
+        !name_valid(m.from_name, n->from_bytes) || !name_valid(m.to_name, n->to_bytes))
+        return status_error(EBADMSG, "fs: damaged: an impossible name", n->from_directory);
+    if (!directory_attached(m.from) || !directory_attached(m.to))
+        return status_error(EBADMSG, "fs: damaged: a name in what is no directory",
+                            n->to_directory);
+    m.moved = entry_find(m.from, m.from_name, n->from_bytes);
+    m.target = entry_find(m.to, m.to_name, n->to_bytes);
+    status s = rename_check(n, &m);
+    if (!is_ok(s))
+        return s;
+    struct inode *i = m.moved->inode, *other = m.target ? m.target->inode : NULL;
+    entry_unlink(m.moved);
+    if (other)
+        entry_unlink(m.target);
+    s = entry_link(m.to, i, m.to_name, n->to_bytes);
+    if (is_ok(s) && n->flags == RENAME_RECORD_EXCHANGE)
+        s = entry_link(m.from, other, m.from_name, n->from_bytes);
+    return s;
+}
+
+status replay_symlink(struct replay *r, const struct record *record)
+{
+    const struct record_symlink *l = (const struct record_symlink *)record;
+    struct inode *i = inode_find(r->fs, l->inode);
+    if (!i)
+        return inode_number_unknown(l->inode);
+    if (i->type != INODE_SYMLINK || i->target || l->target_bytes == 0 ||
+        l->target_bytes > TARGET_BYTES_MOST || sizeof(*l) + l->target_bytes > record->length)
+        return status_error(EBADMSG, "fs: damaged: an impossible symbolic link", l->inode);
+    for (u32 at = 0; at < l->target_bytes; at++)
+        if (l->target[at] == 0)
+            return status_error(EBADMSG, "fs: damaged: a symbolic link with a zero byte", l->inode);
+    char *target = arena_allocate(&r->fs->arena, l->target_bytes);
+    if (!target)
+        return status_error(ENOMEM, "fs: no memory for a symbolic link", l->inode);
+    memcpy(target, l->target, l->target_bytes);
+    i->target = target;
+    i->bytes = l->target_bytes;
+    return STATUS_OK;
+}
+
+static status file_find(struct replay *r, u64 number, struct inode **found)
+{
+    *found = inode_find(r->fs, number);
+    if (!*found)
+        return inode_number_unknown(number);
+    if ((*found)->type != INODE_FILE)
+        return status_error(EBADMSG, "fs: damaged: data in what is no file", number);
+    return STATUS_OK;
+}
+
+status replay_map(struct replay *r, const struct record *record)
+{
+    const struct record_map *m = (const struct record_map *)record;
+    struct inode *i;
+    status s = file_find(r, m->inode, &i);
+    return is_ok(s) ? extent_map(i, m) : s;
+}
+
+status replay_unmap(struct replay *r, const struct record *record)
+{
+    const struct record_unmap *u = (const struct record_unmap *)record;
+    struct inode *i;
+    status s = file_find(r, u->inode, &i);
+    if (!is_ok(s))
+        return s;
+    if (u->file_block >= FILE_BLOCKS_MOST || u->blocks > FILE_BLOCKS_MOST - u->file_block)
+        return status_error(EBADMSG, "fs: damaged: an impossible hole", u->inode);
+    return extent_unmap(i, range_of(u->file_block, u->file_block + u->blocks));
+}
+
+status replay_truncate(struct replay *r, const struct record *record)
+{
+    const struct record_truncate *t = (const struct record_truncate *)record;
+    struct inode *i;
+    status s = file_find(r, t->inode, &i);
+    if (!is_ok(s))
+        return s;
+    i->modified_ns = i->changed_ns = t->modified_ns;
+    return file_resize(i, t->bytes);
+}
+
+/* Takes an attribute away; how many are left. */
+static u32 xattr_take(struct inode *i, const char *name, u64 bytes, bool *taken)
+{
+    u32 count = 0;
+    *taken = false;
+    for (struct xattr **link = &i->xattrs; *link;) {
+        struct xattr *x = *link;
+        if (x->name_bytes == bytes && memcmp(x->text, name, bytes) == 0) {
+            *link = x->next;
+            *taken = true;
+        } else {
+            link = &x->next;
+            count++;
+        }
+    }
+    return count;
+}
+
+status replay_xattr_set(struct replay *r, const struct record *record)
+{
+    const struct record_xattr_set *x = (const struct record_xattr_set *)record;
+    struct inode *i = inode_find(r->fs, x->inode);
+    u64 text = (u64)x->name_bytes + x->value_bytes;
+    if (!i)
+        return inode_number_unknown(x->inode);
+    bool replaced;
+    if (x->name_bytes == 0 || x->name_bytes > NAME_BYTES_MOST ||
+        x->value_bytes > XATTR_VALUE_MOST || sizeof(*x) + text > record->length ||
+        xattr_take(i, x->text, x->name_bytes, &replaced) >= XATTRS_MOST)
+        return status_error(EBADMSG, "fs: damaged: an impossible extended attribute", x->inode);
+    struct xattr *made = arena_allocate(&r->fs->arena, sizeof(*made) + text);
+    if (!made)
+        return status_error(ENOMEM, "fs: no memory for an extended attribute", x->inode);
+    *made = (struct xattr){
+        .next = i->xattrs, .value_bytes = x->value_bytes, .name_bytes = x->name_bytes};
+    memcpy(made->text, x->text, text);
+    i->xattrs = made;
+    return STATUS_OK;
+}
+
+status replay_xattr_remove(struct replay *r, const struct record *record)
+{
+    const struct record_xattr_remove *x = (const struct record_xattr_remove *)record;
+    struct inode *i = inode_find(r->fs, x->inode);
+    bool taken = false;
+    if (!i)
+        return inode_number_unknown(x->inode);
+    if (sizeof(*x) + x->name_bytes <= record->length)
+        xattr_take(i, x->name, x->name_bytes, &taken);
+    if (!taken)
+        return status_error(
+            EBADMSG, "fs: damaged: an extended attribute is removed that is not there", x->inode);
+    return STATUS_OK;
+}
+
+status replay_forget(struct replay *r, const struct record *record)
+{
+    const struct record_forget *f = (const struct record_forget *)record;
+    struct inode *i = inode_find(r->fs, f->inode);
+    if (!i)
+        return inode_number_unknown(f->inode);
+    if (i->links || i == r->fs->root)
+        return status_error(EBADMSG, "fs: damaged: an inode is forgotten that has a name",
+                            f->inode);
+    if (i->type == INODE_FILE) {
+        status s = extent_unmap(i, range_of(0, FILE_BLOCKS_MOST));
+        if (!is_ok(s))
+            return s;
+    }
+    inode_forget(r->fs, i);
+    return STATUS_OK;
+}
