@@ -24,7 +24,7 @@ static u64 *word_at(u64 address)
 
 static void relr_apply(u64 slide)
 {
-    u64 *where = NULL;
+    u64 *where = word_at(KERNEL_LINK_BASE); /* the first entry is an address */
     for (const u64 *entry = relr_start; entry < relr_end; entry++) {
         if (!(*entry & 1)) {
             where = word_at(*entry);

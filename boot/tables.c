@@ -29,7 +29,7 @@ struct tables {
 
 static u64 *table_allocate(struct tables *t)
 {
-    if (t->pages.start + PAGE > t->pages.end)
+    if (!t->pages.start || t->pages.start + PAGE > t->pages.end)
         return NULL;
     u64 at = t->pages.start;
     t->pages.start += PAGE;

@@ -68,9 +68,11 @@ static void mount_failed(status s)
         log_error("too little memory for the filesystem of %s (%u KiB free): use more than -m %uM",
                   machine.disk->name, BYTES_AS_KIB(memory_statistics().free_bytes),
                   (u32)(memory_statistics().total_bytes >> 20) + 1);
-    else
+    else if (s.detail)
         log_error("%s holds no image that can be started: %s (%llu)", machine.disk->name,
                   status_text(s), (unsigned long long)s.detail);
+    else
+        log_error("%s holds no image that can be started: %s", machine.disk->name, status_text(s));
     machine_failed();
 }
 
@@ -107,9 +109,6 @@ static void root_mount(void)
 
 closure_method(block_attach, disk_found, struct machine, attach, struct block_device *device)
 {
-    log_info("%s: %llu MiB%s", device->name,
-             (unsigned long long)(device->sectors * SECTOR_BYTES / MiB),
-             device->read_only ? ", read only" : "");
     if (!owner()->disk)
         owner()->disk = device;
 }
