@@ -2,6 +2,7 @@
 #include "runtime/closure.h"
 #include "runtime/lock.h"
 #include "runtime/merge.h"
+#include "runtime/random.h"
 #include "test/host/harness.h"
 
 #include <stdio.h>
@@ -294,11 +295,39 @@ static void test_census_of_merges(void)
     is(reports, 0, "its branch may be applied once for each that was opened");
     merge_finish(&m);
     ok(applied == 1 && closure_owed() == 0 && reports == 0, "and then it owes nothing");
+    found = (struct closure_site){0};
+    closure_census(stack_closure(find_site, line, &found));
+    is(found.count, 0, "and has left the census");
+}
+
+/* The table that follows them is rather full here, and emptied in another order. */
+static void test_random_order(u64 seed)
+{
+    static status_handler done[10000];
+    struct random r;
+    u32 applied = 0;
+    bool right = true;
+    random_init(&r, seed);
+    for (u32 i = 0; i < countof(done); i++)
+        done[i] = there(closure(host_heap, finish_only, &applied));
+    u32 line = __LINE__ - 1;
+    for (u32 left = countof(done); left > 0; left--) {
+        u64 i = random_below(&r, left);
+        status_handler chosen = done[i];
+        done[i] = done[left - 1];
+        apply(chosen, STATUS_OK);
+        if (left % 500 == 1) {
+            struct closure_site found = {0};
+            closure_census(stack_closure(find_site, line, &found));
+            right &= found.count == left - 1 && closure_owed() == left - 1;
+        }
+    }
+    ok(right && reports == 0, "10000 completions are followed, applied in any order");
 }
 
 static void test_many_live(void)
 {
-    static struct operation many[CLOSURE_LIVE_MOST + 100];
+    static struct operation many[(1u << CLOSURE_TABLE_ORDER) + 100];
     for (u32 i = 0; i < countof(many); i++) {
         many[i].sum = 0;
         init_method(&many[i].paired, operation_paired);
@@ -323,7 +352,7 @@ closure_function(thunk, apply_twice, ())
     apply(done, STATUS_OK);
 }
 
-static void test_checks(void)
+static void test_checks(u64 seed)
 {
     ok(panics(stack_closure(apply_twice)), "a mistake panics");
     closure_set_reporter(keep_report);
@@ -333,6 +362,7 @@ static void test_checks(void)
     test_under_lock();
     test_census();
     test_census_of_merges();
+    test_random_order(seed);
     test_many_live();
     closure_set_reporter(NULL);
 }
@@ -342,6 +372,6 @@ int main(void)
     test_captures();
     test_methods();
     test_deferral();
-    test_checks();
+    test_checks(test_seed());
     return done_testing();
 }

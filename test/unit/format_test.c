@@ -103,6 +103,13 @@ static void test_buffer(struct random *r)
     }
     ok(b.length == length && memcmp(b.bytes, expected, length) == 0, "a buffer keeps what it got");
     buffer_clear(&b);
+    bool kept = true;
+    for (u32 i = 0; i < 1000; i++)
+        buffer_add_byte(&b, (u8)(i * 7));
+    for (u32 i = 0; i < 1000; i++)
+        kept &= b.bytes[i] == (u8)(i * 7);
+    ok(kept && b.length == 1000, "byte by byte too");
+    buffer_clear(&b);
     buffer_add_byte(&b, 1);
     buffer_add_u16(&b, 0x0302);
     buffer_add_u32(&b, 0x07060504);

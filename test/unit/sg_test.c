@@ -98,6 +98,11 @@ static void test_bounds(void)
     must(sg_add(&part, memory + 1000, 1));
     ok(!sg_add_range(&part, &sg, 0, sg.bytes) && part.count == 1 && part.bytes == 1,
        "a range that does not fit leaves the list as it was");
+    must(sg_add(&part, memory, 2));
+    ok(!sg_add_range(&part, &sg, 2, sg.bytes - 2) && part.count == 2 && part.pieces[1].bytes == 2,
+       "also where its first piece had been joined to the last");
+    sg_clear(&part);
+    must(sg_add(&part, memory + 1000, 1));
     ok(sg_add_range(&part, &sg, 0, sg.bytes - 10) && part.bytes == sg.bytes - 9,
        "one that fits is added");
 }
