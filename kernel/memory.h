@@ -42,7 +42,8 @@ static inline void *direct_map(physical p)
 /* Objects of any size: slabs to 2 KiB, pages beyond.  Physically contiguous. */
 extern heap general_heap;
 
-/* Whole pages: sizes are rounded up to 2^n pages and aligned to their size; contiguous. */
+/* Whole pages: sizes are rounded up to 2^n pages and aligned to their size; contiguous.  A block
+   may be given back in parts, each of 2^n pages and aligned to its size. */
 extern heap page_heap;
 
 struct memory_statistics {

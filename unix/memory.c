@@ -67,17 +67,39 @@ struct discarded {
     struct page *cached;
 };
 
+/* A run of pages that follow each other, in aligned powers of two, as page_heap takes them back. */
+static void run_free(physical first, u64 pages)
+{
+    u64 page = first.bits >> PAGE_ORDER;
+    while (pages) {
+        u64 aligned = page & -page, fits = 1ull << (63 - __builtin_clzll(pages));
+        u64 part = min(aligned, fits);
+        deallocate(page_heap, direct_map(physical_at(page << PAGE_ORDER)), part * PAGE_BYTES);
+        page += part;
+        pages -= part;
+    }
+}
+
 static void discard_give_back(struct user_memory *m, const struct discarded *batch, u32 count)
 {
+    physical run = {0};
+    u64 pages = 0;
     for (u32 i = 0; i < count; i++) {
         if (batch[i].cached) {
             page_release(batch[i].cached);
             m->pages_cached--;
-        } else {
-            deallocate(page_heap, direct_map(batch[i].page), PAGE_BYTES);
-            m->pages_own--;
+            continue;
         }
+        m->pages_own--;
+        if (pages && batch[i].page.bits == run.bits + pages * PAGE_BYTES) {
+            pages++;
+            continue;
+        }
+        run_free(run, pages);
+        run = batch[i].page;
+        pages = 1;
     }
+    run_free(run, pages);
 }
 
 /* r lies within the region. */

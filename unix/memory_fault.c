@@ -9,7 +9,8 @@
 #include "unix/syscall.h"
 
 #define FAULT_AROUND_PAGES 16  /* cached neighbours that a read fault maps, an aligned window */
-#define TOUCH_PAGES_MOST   32u /* anonymous pages given at once to a run of faults */
+#define TOUCH_PAGES_MOST   64u /* anonymous pages given at once to a run of faults */
+#define TOUCH_SHARE        16  /* and at most this part of what is free */
 #define RECLAIM_PAGES      64
 
 static void *page_allocate(struct user_memory *m)
@@ -20,46 +21,59 @@ static void *page_allocate(struct user_memory *m)
     return page;
 }
 
-/* Maps one page; page tables take memory too, so the cache is asked here as well. */
-static bool map_one(struct user_memory *m, u64 address, const void *page, u32 flags)
+/* Page tables take memory too, so the cache is asked here as well. */
+static bool map_pages(struct user_memory *m, u64 address, const void *block, u64 pages, u32 flags)
 {
-    physical to = physical_of(page);
-    if (is_ok(page_map(&m->space, address, to, PAGE_BYTES, flags)))
+    physical to = physical_of(block);
+    if (is_ok(page_map(&m->space, address, to, pages * PAGE_BYTES, flags)))
         return true;
     return page_cache_reclaim(m->fs, RECLAIM_PAGES) &&
-           is_ok(page_map(&m->space, address, to, PAGE_BYTES, flags));
+           is_ok(page_map(&m->space, address, to, pages * PAGE_BYTES, flags));
 }
 
-static bool map_own(struct user_memory *m, u64 address, void *page, u32 flags)
+/* Takes the pages over: they are given back when they cannot be mapped. */
+static bool map_own(struct user_memory *m, u64 address, void *block, u64 pages, u32 flags)
 {
-    if (map_one(m, address, page, flags)) {
-        m->pages_own++;
+    if (map_pages(m, address, block, pages, flags)) {
+        m->pages_own += pages;
         return true;
     }
-    deallocate(page_heap, page, PAGE_BYTES);
+    deallocate(page_heap, block, pages * PAGE_BYTES);
     return false;
 }
 
-/* Anonymous: a run of faults upwards is given twice as many pages each time. */
+/* How many pages a fault is given: a run of faults upwards gets twice as many each time, as long as
+   they all are missing, in one region, and memory is plenty. */
+static u64 touch_pages(struct user_memory *m, const struct region *r, u64 address)
+{
+    u64 pages = m->next_touch == address ? min(m->touch_pages * 2, TOUCH_PAGES_MOST) : 1;
+    while (pages > 1 && (address + pages * PAGE_BYTES > r->range.r.end ||
+                         pages * PAGE_BYTES * TOUCH_SHARE > memory_statistics().free_bytes))
+        pages /= 2;
+    u64 there = address;
+    physical page;
+    u32 flags;
+    if (pages > 1 && page_next(&m->space, &there, address + pages * PAGE_BYTES, &page, &flags))
+        pages = 1;
+    return pages;
+}
+
 static enum fault_result fault_anonymous(struct user_memory *m, const struct region *r, u64 address)
 {
-    u32 pages = m->next_touch == address ? min(m->touch_pages * 2, TOUCH_PAGES_MOST) : 1;
-    u64 end = min(address + pages * PAGE_BYTES, r->range.r.end);
-    u64 at = address;
-    for (physical there; at < end; at += PAGE_BYTES) {
-        u32 flags;
-        if (at != address && page_lookup(&m->space, at, &there, &flags))
-            break;
-        void *page = page_allocate(m);
-        if (!page)
-            break;
-        memset(page, 0, PAGE_BYTES);
-        if (!map_own(m, at, page, region_page_flags(r)))
-            break;
+    u64 pages = touch_pages(m, r, address);
+    void *block = pages > 1 ? allocate(page_heap, pages * PAGE_BYTES) : NULL;
+    if (!block) {
+        pages = 1;
+        block = page_allocate(m);
     }
-    m->next_touch = at;
-    m->touch_pages = max(pages, 1u);
-    return at > address ? FAULT_DONE : FAULT_NO_MEMORY;
+    if (!block)
+        return FAULT_NO_MEMORY;
+    memset(block, 0, pages * PAGE_BYTES);
+    if (!map_own(m, address, block, pages, region_page_flags(r)))
+        return FAULT_NO_MEMORY;
+    m->next_touch = address + pages * PAGE_BYTES;
+    m->touch_pages = (u32)pages;
+    return FAULT_DONE;
 }
 
 /* Maps neighbours of a file page that are in the cache already. */
@@ -78,7 +92,7 @@ static void fault_around(struct user_memory *m, const struct region *r, u64 addr
         struct page *p = page_find(r->inode, offset >> PAGE_ORDER);
         if (!p)
             continue;
-        if (!map_one(m, at, page_memory(p), region_page_flags(r) & ~(u32)PAGE_WRITE)) {
+        if (!map_pages(m, at, page_memory(p), 1, region_page_flags(r) & ~(u32)PAGE_WRITE)) {
             page_release(p);
             return;
         }
@@ -96,7 +110,7 @@ static enum fault_result fault_copy(struct user_memory *m, const struct region *
     memcpy(page, page_memory(from), PAGE_BYTES);
     if (r->zero_from < offset + PAGE_BYTES)
         memset(page + (r->zero_from - offset), 0, PAGE_BYTES - (r->zero_from - offset));
-    return map_own(m, address, page, region_page_flags(r)) ? FAULT_DONE : FAULT_NO_MEMORY;
+    return map_own(m, address, page, 1, region_page_flags(r)) ? FAULT_DONE : FAULT_NO_MEMORY;
 }
 
 static enum fault_result fault_file(struct user_memory *m, const struct region *r, u64 address,
@@ -114,7 +128,7 @@ static enum fault_result fault_file(struct user_memory *m, const struct region *
         page_release(p);
         return result;
     }
-    if (!map_one(m, address, page_memory(p), region_page_flags(r) & ~(u32)PAGE_WRITE)) {
+    if (!map_pages(m, address, page_memory(p), 1, region_page_flags(r) & ~(u32)PAGE_WRITE)) {
         page_release(p);
         return FAULT_NO_MEMORY;
     }

@@ -17,10 +17,12 @@ static bool move_pages(struct user_memory *m, const struct move *v)
     u32 flags;
     while (page_next(&m->space, &at, v->from.end, &page, &flags)) {
         u64 target = v->to.start + (at - v->from.start);
-        if (!is_ok(page_map(&m->space, target, page, PAGE_BYTES, flags))) {
+        if (!is_ok(page_map(&m->space, target, page, PAGE_BYTES, flags | PAGE_USER))) {
             page_unmap(&m->space, v->to.start, range_length(v->from));
             return false;
         }
+        if (!(flags & PAGE_USER)) /* PROT_NONE */
+            page_protect(&m->space, target, PAGE_BYTES, flags);
         at += PAGE_BYTES;
     }
     return true;
