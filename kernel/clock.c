@@ -7,6 +7,7 @@
 #include "kernel/log.h"
 #include "kernel/x86/kvm_clock.h"
 #include "kernel/x86/msr.h"
+#include "kernel/x86/ratio.h"
 #include "kernel/x86/rtc.h"
 #include "kernel/x86/tsc.h"
 
@@ -32,12 +33,12 @@ static u64 rate_get(void)
 u64 clock_monotonic_ns(void)
 {
     u64 ns_a_tick = rate_get();
-    return (u64)(((u128)(rdtsc() - begin_tsc) * ns_a_tick) >> 32);
+    return scale_32(rdtsc() - begin_tsc, ns_a_tick);
 }
 
 u64 clock_tsc_at(u64 monotonic_ns)
 {
-    return begin_tsc + (u64)(((u128)monotonic_ns << 32) / rate_get()) + 1;
+    return begin_tsc + ratio_32(monotonic_ns, rate_get()) + 1;
 }
 
 /* KVM's wall clock, or the RTC with its resolution of a second; 0 when there is neither. */

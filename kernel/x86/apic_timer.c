@@ -4,6 +4,7 @@
 #include "kernel/clock.h"
 #include "kernel/x86/apic.h"
 #include "kernel/x86/msr.h"
+#include "kernel/x86/ratio.h"
 #include "kernel/x86/tsc.h"
 
 #define APIC_MEASURE_NS NS_PER_MS
@@ -26,13 +27,13 @@ static u64 ticks_measure(void)
         cpu_pause();
         now = clock_monotonic_ns();
     } while (now - begin < APIC_MEASURE_NS);
-    return ((u64)(~0u - apic_timer_now()) << 32) / (now - begin);
+    return ratio_32(~0u - apic_timer_now(), now - begin);
 }
 
 static u64 ticks_rate(void)
 {
     u64 hz = apic_hz_known();
-    return hz ? (u64)(((u128)hz << 32) / NS_PER_SECOND) : ticks_measure();
+    return hz ? ratio_32(hz, NS_PER_SECOND) : ticks_measure();
 }
 
 void apic_timer_arm(u64 expires_ns)
@@ -45,6 +46,6 @@ void apic_timer_arm(u64 expires_ns)
     u64 wait_ns = min(expires_ns > now ? expires_ns - now : 0, 4 * NS_PER_SECOND);
     if (!ticks_per_ns)
         ticks_per_ns = ticks_rate();
-    u64 ticks = (u64)(((u128)wait_ns * ticks_per_ns) >> 32) + 1; /* never early, never 0 */
+    u64 ticks = scale_32(wait_ns, ticks_per_ns) + 1; /* never early, never 0 */
     apic_timer_start((u32)min(ticks, (u64)~0u));
 }

@@ -9,6 +9,7 @@
 #include "kernel/x86/kvm_clock.h"
 #include "kernel/x86/msr.h"
 #include "kernel/x86/pit.h"
+#include "kernel/x86/ratio.h"
 #include "runtime/memory.h"
 
 #define HYPERVISOR_LEAF        0x40000000u
@@ -16,7 +17,7 @@
 
 static u64 rate_of_hz(u64 hz)
 {
-    return hz ? (u64)(((u128)NS_PER_SECOND << 32) / hz) : 0;
+    return hz ? ratio_32(NS_PER_SECOND, hz) : 0;
 }
 
 /* CPUID: the hypervisor's timing leaf, the crystal's ratio, the processor's base frequency. */
@@ -60,35 +61,52 @@ u64 apic_hz_known(void)
 
 /* --- measuring -------------------------------------------------------------------------------- */
 
-static u64 begin_tsc;
+/* Both counters at one moment, and how long reading them took. */
+struct reading {
+    u64 tsc, cost;
+    u64 apic_ns; /* since the APIC's counter was started */
+};
 
-void tsc_measure_begin(void)
-{
-    begin_tsc = rdtsc();
-    apic_timer_start(~0u);
-}
+static struct reading begin;
 
-#define PRECISION      1024 /* the interval, in times of how long reading the other counter takes */
+#define READINGS       3    /* the quickest counts: an emulator's first one may be slow */
+#define PRECISION      1024 /* the interval, in times of what the readings cost */
 #define APIC_MOST_NS   (5 * NS_PER_MS)
 #define PIT_MEASURE_NS (5 * NS_PER_MS)
 
+static struct reading counters_read(void)
+{
+    struct reading best = {.cost = ~0ull};
+    for (u32 i = 0; i < READINGS; i++) {
+        u64 before = rdtsc();
+        u64 apic_ns = ~0u - apic_timer_now();
+        u64 cost = rdtsc() - before;
+        if (cost < best.cost)
+            best = (struct reading){before + cost / 2, cost, apic_ns};
+    }
+    return best;
+}
+
+void tsc_measure_begin(void)
+{
+    apic_timer_start(~0u);
+    begin = counters_read();
+}
+
 static u64 measure_by_apic(void)
 {
-    u64 before, after, elapsed_ns;
-    do {
-        before = rdtsc();
-        elapsed_ns = ~0u - apic_timer_now();
-        after = rdtsc();
-    } while (after - begin_tsc < PRECISION * (after - before) && elapsed_ns < APIC_MOST_NS);
-    u64 ticks = before + (after - before) / 2 - begin_tsc;
-    return ticks ? (u64)(((u128)elapsed_ns << 32) / ticks) : 0;
+    struct reading end;
+    do
+        end = counters_read();
+    while (end.tsc - begin.tsc < PRECISION * (end.cost + begin.cost) && end.apic_ns < APIC_MOST_NS);
+    return end.tsc > begin.tsc ? ratio_32(end.apic_ns - begin.apic_ns, end.tsc - begin.tsc) : 0;
 }
 
 static u64 measure_by_pit(void)
 {
     u64 before = rdtsc();
     u64 elapsed_ns = pit_wait(PIT_MEASURE_NS);
-    return elapsed_ns ? (u64)(((u128)elapsed_ns << 32) / (rdtsc() - before)) : 0;
+    return elapsed_ns ? ratio_32(elapsed_ns, rdtsc() - before) : 0;
 }
 
 u64 tsc_measure_end(void)
