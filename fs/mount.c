@@ -19,6 +19,8 @@ struct mount {
     struct super_read {
         struct block_request request;
         struct sg_list sg;
+        struct status_handler landed; /* a device may queue it, which a merge's branch may not be */
+        status_handler branch;
     } reads[2];
     struct merge supers_merge;
     struct status_handler supers_read;
@@ -305,6 +307,12 @@ closure_method(status_handler, mount_supers_read, struct mount, supers_read, sta
     apply(m->fs->environment.device->io, &m->request);
 }
 
+closure_method(status_handler, super_landed, struct super_read, landed, status s)
+{
+    struct super_read *r = owner();
+    apply(r->branch, s);
+}
+
 static void supers_start(struct mount *m)
 {
     static const u64 blocks[2] = {SUPERBLOCK_A, SUPERBLOCK_B};
@@ -321,8 +329,10 @@ static void supers_start(struct mount *m)
             .sector = blocks[n] * BLOCK_SECTORS,
             .sectors = 1,
             .sg = &r->sg,
-            .done = apply_merge(&m->supers_merge),
+            .done = &r->landed,
         };
+        r->branch = apply_merge(&m->supers_merge);
+        init_method(&r->landed, super_landed);
         apply(device->io, &r->request);
     }
     merge_finish(&m->supers_merge);
