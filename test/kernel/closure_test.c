@@ -1,0 +1,131 @@
+/* Closures, the run loop's queues and merges, as the kernel runs them. */
+#include "kernel/memory.h"
+#include "runtime/merge.h"
+#include "test/kernel/kernel_test.h"
+
+closure_type(number_handler, void, u64 n);
+
+closure_function(number_handler, number_add, (u64 * sum), u64 n)
+{
+    *bound(sum) += n;
+}
+
+static void stack_closures(void)
+{
+    u64 sum = 0;
+    number_handler add = stack_closure(number_add, &sum);
+    for (u64 n = 1; n <= 100; n++)
+        apply(add, n);
+    expect(sum == 5050);
+    test_pass();
+}
+
+static u32 order_seen, thunks_run;
+
+closure_function(thunk, order_check, (u32 expected))
+{
+    u32 expected = bound(expected);
+    closure_finish();
+    if (order_seen++ == expected)
+        thunks_run++;
+}
+
+closure_function(thunk, order_end, ())
+{
+    closure_finish();
+    expect(thunks_run == 1000);
+    test_pass();
+}
+
+static void queue_order(void)
+{
+    for (u32 i = 0; i < 1000; i++) {
+        thunk t = closure(general_heap, order_check, i);
+        expect(t);
+        run_later(t);
+    }
+    thunk end = closure(general_heap, order_end);
+    expect(end);
+    run_later(end);
+}
+
+/* Threads come after everything else, bottom halves after the CPU's own thunks. */
+static char priorities[4];
+static u32 priority_count;
+
+closure_function(thunk, priority_note, (char name))
+{
+    priorities[priority_count++] = bound(name);
+    closure_finish();
+    if (priority_count < 3)
+        return;
+    expect(priorities[0] == 'o' && priorities[1] == 'b' && priorities[2] == 't');
+    test_pass();
+}
+
+static void queue_priorities(void)
+{
+    thunk thread = closure(general_heap, priority_note, 't');
+    thunk bottom = closure(general_heap, priority_note, 'b');
+    thunk own = closure(general_heap, priority_note, 'o');
+    expect(thread && bottom && own);
+    run_thread(thread);
+    run_bottom_half(bottom);
+    run_later(own);
+}
+
+static bool guard_open;
+
+closure_function(status_handler, merged, (), status s)
+{
+    closure_finish();
+    expect(!guard_open);
+    expect(status_errno(s) == EIO && s.detail == 7);
+    test_pass();
+}
+
+closure_function(thunk, branch_end, (status_handler branch, u32 n))
+{
+    status_handler branch = bound(branch);
+    u32 n = bound(n);
+    closure_finish();
+    apply(branch, n >= 7 ? status_error(EIO, "test: a branch failed", n) : STATUS_OK);
+}
+
+static void merges(void)
+{
+    status_handler done = closure(general_heap, merged);
+    merge m = done ? allocate_merge(general_heap, done) : NULL;
+    expect(m);
+    guard_open = true;
+    for (u32 n = 0; n < 10; n++) {
+        thunk t = closure(general_heap, branch_end, apply_merge(m), n);
+        expect(t);
+        run_later(t);
+    }
+    guard_open = false;
+    merge_finish(m);
+}
+
+closure_function(status_handler, status_came, (), status s)
+{
+    closure_finish();
+    expect(status_errno(s) == ENOSPC && s.detail == 5);
+    test_pass();
+}
+
+static void deferred_status(void)
+{
+    status_handler done = closure(general_heap, status_came);
+    expect(done);
+    run_later_status(done, status_error(ENOSPC, "test: deferred", 5));
+}
+
+const struct kernel_test closure_tests[] = {
+    {"a stack closure sums in a bound variable", stack_closures},
+    {"the run loop keeps the order of its thunks", queue_order},
+    {"thunks, bottom halves, threads: in this order", queue_priorities},
+    {"a merge joins its branches, the first failure wins", merges},
+    {"a completion is deferred with its status", deferred_status},
+    {NULL, NULL},
+};
