@@ -5,6 +5,7 @@
    is not ours, too little memory) is one line that says what was needed, and exit status 1.
    Called by boot/start.asm. */
 #include "boot/boot.h"
+#include "drivers/console.h"
 #include "drivers/drivers.h"
 #include "fs/fs.h"
 #include "kernel/log.h"
@@ -13,6 +14,7 @@
 #include "kernel/run_loop.h"
 #include "kernel/timeline.h"
 #include "kernel/x86/bring_up.h"
+#include "runtime/format.h"
 #include "unix/unix.h"
 
 #define EXIT_MACHINE       1         /* the program never began */
@@ -29,6 +31,8 @@ static struct machine {
     struct mount_handler mounted;
     struct process_ended ended;
     struct memory_reclaim reclaim;
+    struct exit_writer announce;
+    struct exit_writer exit_told;
     struct thunk start;
 } machine;
 
@@ -39,11 +43,29 @@ __attribute__((noreturn)) static void machine_failed(void)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
+/* Where there is no control channel, how QEMU or the machine ends has to do. */
+closure_method(exit_writer, exit_announce, struct machine, announce, u8 exit_status)
+{
+    (void)owner();
+    char line[16];
+    format_text(line, sizeof(line), "exit %u", exit_status);
+    console_control(line);
+}
+
 closure_method(process_ended, program_ended, struct machine, ended, u8 exit_status)
 {
     (void)owner();
     log_info("the program ended with status %u", exit_status);
     machine_exit(exit_status);
+}
+
+/* Every end comes by here, a panic's too.  Without a control channel the exit port is all. */
+closure_method(exit_writer, exit_tell, struct machine, exit_told, u8 exit_status)
+{
+    (void)owner();
+    char line[16];
+    format_text(line, sizeof(line), "exit %u", exit_status);
+    console_control(line);
 }
 
 /* --- the filesystem --------------------------------------------------------------------------- */
@@ -152,7 +174,11 @@ void kernel_start(struct boot_info *boot)
     init_method(&machine.ended, program_ended);
     init_method(&machine.mounted, filesystem_ready);
     init_method(&machine.reclaim, cache_reclaim);
+    init_method(&machine.exit_told, exit_tell);
     init_method(&machine.start, machine_start);
+    init_method(&machine.announce, exit_announce);
+    machine_set_exit_writer(&machine.announce);
+    machine_set_exit_writer(&machine.exit_told);
     run_later(&machine.start);
     run_loop();
 }

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define EXIT_PORT            0xf4 /* isa-debug-exit: writing N ends QEMU with status 2 N + 1 */
-#define END_PATIENCE         50   /* times 20 ms that QEMU has between SIGTERM and SIGKILL */
+#define END_PATIENCE         1000 /* ms that QEMU has between SIGTERM and SIGKILL */
 #define CONSOLE_STREAM_COUNT 4
 
 static const char qemu[] = "qemu-system-x86_64";
@@ -187,7 +187,7 @@ static bool machine_ended(struct machine *m)
     for (u32 i = 0; i < END_PATIENCE; i++) {
         if (waitpid(m->pid, NULL, WNOHANG) != 0)
             return true;
-        usleep(20 * 1000);
+        usleep(1000);
     }
     return false;
 }
