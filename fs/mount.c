@@ -56,6 +56,14 @@ static void mount_finish(struct mount *m, status s)
 
 /* --- the log ---------------------------------------------------------------------------------- */
 
+static void mount_advance(struct mount *m, status s);
+
+closure_method(status_handler, mount_window_read, struct mount, window_read, status s)
+{
+    struct mount *m = owner();
+    mount_advance(m, s);
+}
+
 static status mount_complete(struct mount *m)
 {
     struct filesystem *fs = m->fs;
@@ -89,6 +97,7 @@ static status window_refill(struct mount *m, u64 bytes)
     }
     sg_init(&m->sg, NULL);
     sg_add(&m->sg, m->window, bytes);
+    init_method(&m->window_read, mount_window_read);
     m->window_start = start;
     m->window_filled = bytes;
     m->request = (struct block_request){
@@ -219,12 +228,6 @@ static void mount_advance(struct mount *m, status s)
     mount_finish(m, is_ok(s) ? mount_complete(m) : s);
 }
 
-closure_method(status_handler, mount_window_read, struct mount, window_read, status s)
-{
-    struct mount *m = owner();
-    mount_advance(m, s);
-}
-
 /* --- superblocks ------------------------------------------------------------------------------ */
 
 static bool super_crc_right(const struct superblock *s)
@@ -318,7 +321,6 @@ static void supers_start(struct mount *m)
     static const u64 blocks[2] = {SUPERBLOCK_A, SUPERBLOCK_B};
     struct block_device *device = m->fs->environment.device;
     init_method(&m->supers_read, mount_supers_read);
-    init_method(&m->window_read, mount_window_read);
     init_merge(&m->supers_merge, &m->supers_read);
     for (u32 n = 0; n < 2; n++) {
         struct super_read *r = &m->reads[n];
