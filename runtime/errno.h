@@ -49,5 +49,6 @@
 #define ELIBBAD      80
 #define EILSEQ       84
 #define EOPNOTSUPP   95
+#define EAFNOSUPPORT 97
 #define ETIMEDOUT    110
 #define ECANCELED    125
