@@ -90,7 +90,10 @@ static void add_devices(struct text_list *l, enum machine_type type, const int *
 
 static char *kernel_command_line(const struct options *o)
 {
-    char *line = text_of("exit_port=%#x%s%s", EXIT_PORT, say_verbose ? " log=info" : "",
+    char *line = text_of("exit_port=%#x%s%s", EXIT_PORT,
+                         o->timeline   ? " log=debug"
+                         : say_verbose ? " log=info"
+                                       : "",
                          o->strace ? " strace" : "");
     for (u32 i = 0; i < o->kernel_args.count; i++)
         line = text_of("%s %s", line, o->kernel_args.items[i]);

@@ -162,6 +162,12 @@ static void take_strace(struct options *o, const char *value)
     o->strace = true;
 }
 
+static void take_timeline(struct options *o, const char *value)
+{
+    (void)value;
+    o->timeline = true;
+}
+
 static void take_gdb(struct options *o, const char *value)
 {
     char *end;
@@ -241,6 +247,7 @@ static const struct option table[] = {
     {"--format", "raw", take_format, "build: the image's format (raw)"},
     {"--size", "SIZE", take_size, "build: the size of the disk"},
     {"--strace", NULL, take_strace, "show the program's system calls on stderr"},
+    {"--timeline", NULL, take_timeline, "show what starting took, step by step"},
     {"--gdb", "PORT", take_gdb, "wait for gdb on that port of this machine"},
     {"-v", NULL, take_verbose, "say what goes into the image, and what the kernel says"},
     {"--kernel-arg", "ARG", take_kernel_arg, "passed to the kernel as it is (repeatable)"},
@@ -251,7 +258,6 @@ static const struct option table[] = {
     {"--keep", "IMAGE", NULL, "the filesystem cannot be written to yet"},
     {"--trace", "FILE", NULL, "tracing does not exist yet; --strace does"},
     {"--flame", "FILE", NULL, "flame graphs do not exist yet"},
-    {"--timeline", NULL, NULL, "the boot timeline does not exist yet; -v says how long it took"},
     {"--capture", "FILE", NULL, "there is no network yet, so nothing can be captured"},
     {},
 };

@@ -20,7 +20,7 @@ struct options {
     u64 size_bytes;     /* 0: as large as needed */
     enum accel accel;
     enum machine_type machine;
-    bool strace;
+    bool strace, timeline;
     u32 gdb_port;   /* 0: none */
     u64 timeout_ns; /* 0: none */
     struct text_list kernel_args, qemu_args;

@@ -222,9 +222,10 @@ static int result_report(const struct options *o, const struct relay_result *r)
 {
     switch (r->end) {
     case RELAY_EXITED:
-        say_more("first output after %llu ms, ended after %llu ms, status %u",
-                 (unsigned long long)(r->first_output_ns / NS_PER_MS),
-                 (unsigned long long)(r->ended_ns / NS_PER_MS), r->exit_status);
+        if (say_verbose || o->timeline)
+            say("from QEMU's start: first output after %llu ms, ended after %llu ms, status %u",
+                (unsigned long long)(r->first_output_ns / NS_PER_MS),
+                (unsigned long long)(r->ended_ns / NS_PER_MS), r->exit_status);
         return r->exit_status;
     case RELAY_TIMED_OUT:
         say("ended after %.6g seconds, as --timeout says", (double)o->timeout_ns / 1e9);
@@ -262,7 +263,7 @@ int run_command(int count, char **words)
     if (accel == ACCEL_AUTO) {
         const char *refusal = kvm_refusal();
         accel = refusal ? ACCEL_TCG : ACCEL_KVM;
-        say_more("accelerator: %s%s%s", refusal ? "tcg: " : "kvm", refusal ? refusal : "", "");
+        say_more("accelerator: %s%s", refusal ? "tcg: " : "kvm", refusal ? refusal : "");
     }
     progress_end();
     machine_start(&machine, &o, accel, fd);

@@ -17,6 +17,7 @@ $(BUILD)/thunk.o/%.o: %.c
 -include $(THUNK_OBJECTS:.o=.d)
 
 # A real Debian program, unpacked from its package, in an image of our own, in a machine of its own.
+RUN_DEMO := --timeline --deb lua5.4 --add tools/hello.lua:/hello.lua lua5.4 /hello.lua
 run: kernel thunk
-	@echo "+ $(BUILD)/thunk run -v --deb lua5.4 --add tools/hello.lua:/hello.lua lua5.4 /hello.lua"
-	@$(BUILD)/thunk run -v --deb lua5.4 --add tools/hello.lua:/hello.lua lua5.4 /hello.lua
+	@echo "+ $(BUILD)/thunk run $(RUN_DEMO)"
+	@$(BUILD)/thunk run $(RUN_DEMO)
