@@ -154,13 +154,15 @@ static void range_check(u64 address, u64 bytes)
     assert(address + bytes >= address);
 }
 
-/* All tables first: afterwards nothing can fail. */
-static bool tables_make(struct page_space *space, u64 address, u64 end)
+/* All tables first: afterwards nothing can fail.  The first page's entry; NULL: out of memory. */
+static u64 *tables_make(struct page_space *space, u64 address, u64 end)
 {
-    for (u64 at = address; at < end; at = align_down(at, level_bytes(1)) + level_bytes(1))
+    u64 *first = entry_make(space, address);
+    u64 step = level_bytes(1);
+    for (u64 at = align_down(address, step) + step; first && at < end; at += step)
         if (!entry_make(space, at))
-            return false;
-    return true;
+            return NULL;
+    return first;
 }
 
 static status map_locked(struct page_space *space, u64 address, physical to, u64 bytes, u64 flags)
@@ -168,11 +170,11 @@ static status map_locked(struct page_space *space, u64 address, physical to, u64
     struct flush f;
     f.count = 0;
     u64 end = address + bytes;
-    if (!tables_make(space, address, end))
+    u64 *entry = tables_make(space, address, end);
+    if (!entry)
         return status_error(ENOMEM, "page table: out of memory", address);
-    u64 *entry = NULL;
     for (u64 at = address; at < end; at += PAGE_BYTES, to.bits += PAGE_BYTES, entry++) {
-        if (!entry || index_at(at, 0) == 0)
+        if (index_at(at, 0) == 0)
             entry = entry_make(space, at);
         entry_write(&f, entry, at, to.bits | flags);
     }
