@@ -546,6 +546,8 @@ status virtio_blk_start(struct virtio_device *d, block_attach attach)
     if (is_ok(s))
         s = virtqueue_start(&b->queue, d, 0, BLK_QUEUE_SIZE);
     if (!is_ok(s)) {
+        virtio_fail(d);
+        virtqueue_free(&b->queue);
         deallocate(page_heap, b->slots, BLK_SLOTS * sizeof(struct blk_slot));
         deallocate(general_heap, b, sizeof(*b));
         return s;

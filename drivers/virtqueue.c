@@ -43,18 +43,23 @@ static struct ring_layout ring_layout_of(u16 size, u64 alignment)
     return l;
 }
 
+static u64 private_bytes_of(u16 size)
+{
+    return size * (sizeof(struct virtqueue_chain *) + sizeof(u16));
+}
+
 status virtqueue_allocate(struct virtqueue *q, u16 size, u64 alignment)
 {
     struct ring_layout l = ring_layout_of(size, alignment);
     u8 *ring = allocate(page_heap, l.bytes);
-    u64 private_bytes = size * (sizeof(struct virtqueue_chain *) + sizeof(u16));
-    u8 *private = allocate(general_heap, private_bytes);
+    u8 *private = allocate(general_heap, private_bytes_of(size));
     if (!ring || !private) {
         deallocate(page_heap, ring, l.bytes);
-        deallocate(general_heap, private, private_bytes);
+        deallocate(general_heap, private, private_bytes_of(size));
         return status_error(ENOMEM, "virtio: no memory for a ring", size);
     }
     q->size = size;
+    q->ring_bytes = l.bytes;
     q->descriptors = (void *)ring;
     q->available = (void *)(ring + l.available);
     q->used = (void *)(ring + l.used);
@@ -62,6 +67,14 @@ status virtqueue_allocate(struct virtqueue *q, u16 size, u64 alignment)
     q->next = (void *)(private + size * sizeof(struct virtqueue_chain *));
     virtqueue_clear(q);
     return STATUS_OK;
+}
+
+void virtqueue_free(struct virtqueue *q)
+{
+    deallocate(page_heap, q->descriptors, q->ring_bytes);
+    deallocate(general_heap, q->owner, private_bytes_of(q->size));
+    q->descriptors = NULL;
+    q->owner = NULL;
 }
 
 /* An empty ring, all descriptors free.  The device does not use it at this time. */

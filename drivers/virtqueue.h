@@ -64,6 +64,7 @@ struct virtqueue {
     u16 size;                     /* [I] descriptors, a power of two */
     bool indirect;                /* [I] */
     bool event_index;             /* [I] */
+    u64 ring_bytes;               /* [I] */
     struct virtio_descriptor *descriptors;
     struct virtio_available *available;
     struct virtio_used *used;
@@ -88,6 +89,8 @@ status virtqueue_start(struct virtqueue *q, struct virtio_device *device, u16 in
 /* The part of it that knows no device; `alignment` is that of the used ring.  For tests too. */
 status virtqueue_allocate(struct virtqueue *q, u16 size, u64 alignment);
 void virtqueue_clear(struct virtqueue *q);
+/* Gives its memory back, if it has any; the device was reset. */
+void virtqueue_free(struct virtqueue *q);
 
 /* `table` NULL: a chain that lies in the ring. */
 void virtqueue_chain_init(struct virtqueue_chain *c, struct virtio_descriptor *table, u16 size);

@@ -1,0 +1,712 @@
+/* The block driver and its virtqueue against a device made of software: an honest one in all its
+   shapes, a slow one, a failing one, and hostile ones that write what they like into the ring.
+
+   The driver is compiled into this file, and the kernel it stands on is the few functions below: a
+   clock that is set by hand, one timer, and the harness's run queue.  A "physical" address is an
+   address, so what is freed or out of bounds is found by the sanitizer. */
+#include "drivers/virtio.c"
+#include "drivers/virtio_blk.c"
+#include "drivers/virtqueue.c"
+#include "runtime/random.h"
+#include "test/host/harness.h"
+
+/* --- the kernel ------------------------------------------------------------------------------- */
+
+static struct counting_heap general, pages;
+heap general_heap = &general.h;
+heap page_heap = &pages.h;
+u64 direct_map_base;
+
+static u64 now_ns;
+static struct timer *timer_only;
+static u32 errors_logged;
+
+physical physical_of(const void *address)
+{
+    return physical_at((u64)address);
+}
+
+u64 clock_monotonic_ns(void)
+{
+    return now_ns;
+}
+
+void timer_set(struct timer *t, u64 expires_ns, thunk expired)
+{
+    t->expires_ns = expires_ns;
+    t->expired = expired;
+    t->pending = true;
+    timer_only = t;
+}
+
+bool timer_cancel(struct timer *t)
+{
+    bool was = t->pending;
+    t->pending = false;
+    return was;
+}
+
+void run_later(thunk t)
+{
+    host_run_later(t);
+}
+
+void run_bottom_half(thunk t)
+{
+    host_run_later(t);
+}
+
+void log_line(enum log_level level, __attribute__((unused)) const char *format, ...)
+{
+    errors_logged += level == LOG_ERROR;
+}
+
+status virtio_console_start(__attribute__((unused)) struct virtio_device *d)
+{
+    return STATUS_OK;
+}
+
+/* --- the device ------------------------------------------------------------------------------- */
+
+#define DISK_SECTORS 1024u
+#define CHAIN_MOST   300
+
+struct fake_chain {
+    u16 head;
+    u32 count;
+    struct virtio_descriptor descriptors[CHAIN_MOST];
+};
+
+struct fake {
+    struct virtio_device device;
+    u64 offered;
+    u8 status;
+    u16 queue_most;
+    u32 size_max, seg_max, discard_most;
+    bool silent;      /* answers nothing */
+    bool reset_stuck; /* never says that it is reset */
+    u8 answer;        /* to every request */
+    bool hostile;     /* mutates what it writes */
+    struct random chance;
+    struct virtqueue *queue;
+    u16 available_seen;
+    u32 pending_count;
+    struct fake_chain pending[256];
+    u8 disk[DISK_SECTORS * SECTOR_BYTES];
+    u32 flushes, resets, kicks;
+    struct block_device *block;
+};
+
+static struct fake *fake_of(struct virtio_device *d)
+{
+    return container_of(d, struct fake, device);
+}
+
+static u64 fake_features(struct virtio_device *d)
+{
+    return fake_of(d)->offered;
+}
+
+static void fake_accept(struct virtio_device *d, u64 features)
+{
+    must((features & ~fake_of(d)->offered) == 0);
+}
+
+static u8 fake_status_read(struct virtio_device *d)
+{
+    return fake_of(d)->reset_stuck ? 1 : fake_of(d)->status;
+}
+
+static void fake_status_write(struct virtio_device *d, u8 value)
+{
+    struct fake *f = fake_of(d);
+    f->status = value;
+    if (value == 0) {
+        f->pending_count = 0;
+        f->available_seen = 0;
+        f->queue = NULL;
+        f->resets++;
+    }
+}
+
+static u16 fake_queue_most(struct virtio_device *d, u16 index)
+{
+    return index == 0 ? fake_of(d)->queue_most : 0;
+}
+
+static status fake_queue_start(struct virtio_device *d, struct virtqueue *q)
+{
+    fake_of(d)->queue = q;
+    return STATUS_OK;
+}
+
+/* A chain is read when it is announced, so that hostility cannot mislead the device itself. */
+static void fake_chain_read(const struct virtqueue *q, u16 head, struct fake_chain *c)
+{
+    const struct virtio_descriptor *table = q->descriptors;
+    u16 at = head;
+    c->head = head;
+    c->count = 0;
+    if (table[at].flags & DESCRIPTOR_INDIRECT) {
+        must(table[at].bytes % sizeof(*table) == 0);
+        table = (const struct virtio_descriptor *)table[at].address;
+        at = 0;
+    }
+    for (;;) {
+        must(c->count < CHAIN_MOST);
+        c->descriptors[c->count++] = table[at];
+        if (!(table[at].flags & DESCRIPTOR_NEXT))
+            return;
+        at = table[at].next;
+    }
+}
+
+static void fake_notify(struct virtqueue *q)
+{
+    struct fake *f = fake_of(q->device);
+    f->kicks++;
+    while (f->available_seen != q->available->index) {
+        u16 head = q->available->ring[f->available_seen++ & (q->size - 1)];
+        must(f->pending_count < countof(f->pending));
+        fake_chain_read(q, head, &f->pending[f->pending_count++]);
+    }
+    u16 *event = (u16 *)&q->used->ring[q->size];
+    *event = f->available_seen;
+}
+
+static void fake_config_read(struct virtio_device *d, u32 offset, void *to, u32 bytes)
+{
+    struct fake *f = fake_of(d);
+    u8 config[60] = {0};
+    u64 sectors = DISK_SECTORS;
+    memcpy(config, &sectors, 8);
+    memcpy(config + 8, &f->size_max, 4);
+    memcpy(config + 12, &f->seg_max, 4);
+    memcpy(config + 36, &f->discard_most, 4);
+    memcpy(to, config + offset, bytes);
+}
+
+static u32 fake_config_generation(__attribute__((unused)) struct virtio_device *d)
+{
+    return 7;
+}
+
+static const struct virtio_transport fake_transport = {
+    .features = fake_features,
+    .accept = fake_accept,
+    .status_read = fake_status_read,
+    .status_write = fake_status_write,
+    .queue_most = fake_queue_most,
+    .queue_start = fake_queue_start,
+    .notify = fake_notify,
+    .config_read = fake_config_read,
+    .config_generation = fake_config_generation,
+};
+
+/* Moves the data of a request; returns the bytes written to the driver's memory. */
+static u32 fake_transfer(struct fake *f, const struct fake_chain *c, const struct blk_header *h)
+{
+    u64 at = h->sector * SECTOR_BYTES;
+    u32 written = 0;
+    for (u32 i = 1; i + 1 < c->count; i++) {
+        const struct virtio_descriptor *d = &c->descriptors[i];
+        must(at + d->bytes <= sizeof(f->disk));
+        must(!f->size_max || d->bytes <= f->size_max);
+        if (h->type == BLK_IN) {
+            must(d->flags & DESCRIPTOR_WRITE);
+            memcpy((void *)d->address, f->disk + at, d->bytes);
+            written += d->bytes;
+        } else {
+            must(!(d->flags & DESCRIPTOR_WRITE));
+            memcpy(f->disk + at, (const void *)d->address, d->bytes);
+        }
+        at += d->bytes;
+    }
+    return written;
+}
+
+static void fake_discard(struct fake *f, const struct fake_chain *c)
+{
+    const struct blk_range *r = (const struct blk_range *)c->descriptors[1].address;
+    must(c->count == 3 && c->descriptors[1].bytes == sizeof(*r));
+    must(r->sectors <= f->discard_most && r->sector + r->sectors <= DISK_SECTORS);
+    memset(f->disk + r->sector * SECTOR_BYTES, 0, r->sectors * SECTOR_BYTES);
+}
+
+static u32 fake_execute(struct fake *f, const struct fake_chain *c)
+{
+    const struct virtio_descriptor *last = &c->descriptors[c->count - 1];
+    const struct blk_header *h = (const struct blk_header *)c->descriptors[0].address;
+    u32 written = 0;
+    must(c->count >= 2 && c->descriptors[0].bytes == sizeof(*h));
+    must(last->bytes == 1 && (last->flags & DESCRIPTOR_WRITE));
+    must(!(f->offered & VIRTIO_BLK_F_SEG_MAX) || c->count - 2 <= max(f->seg_max, 1u));
+    if (f->answer == BLK_OK && (h->type == BLK_IN || h->type == BLK_OUT))
+        written = fake_transfer(f, c, h);
+    else if (h->type == BLK_DISCARD_RANGE)
+        fake_discard(f, c);
+    else if (h->type == BLK_FLUSH_CACHE)
+        f->flushes++;
+    *(u8 *)last->address = f->answer;
+    return written + 1;
+}
+
+static void ring_mutate(struct fake *f, struct virtqueue *q)
+{
+    switch (random_below(&f->chance, 6)) {
+    case 0:
+        q->used->ring[random_below(&f->chance, q->size)].id = (u32)random_next(&f->chance);
+        break;
+    case 1:
+        q->used->ring[random_below(&f->chance, q->size)].id =
+            (u32)random_below(&f->chance, q->size);
+        break;
+    case 2:
+        q->used->ring[random_below(&f->chance, q->size)].bytes = (u32)random_next(&f->chance);
+        break;
+    case 3:
+        q->used->index += (u16)random_below(&f->chance, 5);
+        break;
+    case 4:
+        random_fill(&f->chance, q->descriptors, q->size * sizeof(*q->descriptors));
+        break;
+    default:
+        random_fill(&f->chance, q->used, 4 + q->size * sizeof(struct virtio_used_element));
+    }
+}
+
+/* Answers one pending request, any of them. */
+static void fake_answer(struct fake *f)
+{
+    struct virtqueue *q = f->queue;
+    u32 which = (u32)random_below(&f->chance, f->pending_count);
+    struct fake_chain c = f->pending[which];
+    f->pending[which] = f->pending[--f->pending_count];
+    u32 written = fake_execute(f, &c);
+    struct virtio_used_element *e = &q->used->ring[q->used->index & (q->size - 1)];
+    *e = (struct virtio_used_element){c.head, written};
+    q->used->index++;
+    if (f->hostility && random_below(&f->chance, f->hostility) == 0)
+        ring_mutate(f, q);
+}
+
+/* Lets driver and device work until neither has anything to do. */
+static void fake_work(struct fake *f)
+{
+    for (;;) {
+        host_run();
+        if (f->silent || f->pending_count == 0)
+            return;
+        u64 batch = 1 + random_below(&f->chance, f->pending_count);
+        while (batch-- > 0 && f->pending_count > 0)
+            fake_answer(f);
+        virtio_interrupt(&f->device);
+    }
+}
+
+/* --- starting and ending ---------------------------------------------------------------------- */
+
+closure_function(block_attach, fake_attached, (struct fake * f), struct block_device *d)
+{
+    bound(f)->block = d;
+}
+
+/* The usual device; what differs is set before fake_start. */
+static void fake_init(struct fake *f, u64 seed)
+{
+    memset(f, 0, sizeof(*f));
+    random_init(&f->chance, seed);
+    random_fill(&f->chance, f->disk, sizeof(f->disk));
+    f->device.transport = &fake_transport;
+    f->device.id = VIRTIO_ID_BLOCK;
+    f->device.ring_alignment = 4;
+    f->offered = VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX |
+                 VIRTIO_BLK_F_SEG_MAX | VIRTIO_BLK_F_FLUSH | VIRTIO_BLK_F_DISCARD;
+    f->queue_most = 256;
+    f->seg_max = 126;
+    f->discard_most = 300;
+}
+
+static bool fake_start(struct fake *f)
+{
+    virtio_attach(&f->device, "fake", stack_closure(fake_attached, f));
+    return f->block != NULL;
+}
+
+static struct virtio_blk *driver_of(struct fake *f)
+{
+    return container_of(f->block, struct virtio_blk, device);
+}
+
+/* Drivers live for ever, but this program's heaps are to be empty at its end. */
+static void fake_end(struct fake *f)
+{
+    struct virtio_blk *b = driver_of(f);
+    host_run();
+    must(list_empty(&b->waiting) && list_empty(&b->flying) && list_empty(&b->finished));
+    virtqueue_free(&b->queue);
+    deallocate(page_heap, b->slots, BLK_SLOTS * sizeof(struct blk_slot));
+    deallocate(general_heap, b, sizeof(*b));
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+#define OP_PIECES_MOST 12
+
+struct op {
+    struct block_request request;
+    struct sg_list sg;
+    struct host_result result;
+    u8 *memory; /* allocated for it alone: the sanitizer sees a device that goes beyond */
+    u64 bytes;
+};
+
+static void op_init(struct op *o, enum block_operation operation, u64 sector, u64 sectors)
+{
+    memset(o, 0, sizeof(*o));
+    bool data = operation == BLOCK_READ || operation == BLOCK_WRITE;
+    o->request.operation = operation;
+    o->request.sector = sector;
+    o->request.sectors = sectors;
+    o->bytes = data ? sectors * SECTOR_BYTES : 0;
+    o->request.done = host_result_init(&o->result);
+    if (!data)
+        return;
+    o->memory = allocate(host_heap, o->bytes);
+    o->request.sg = &o->sg;
+    sg_init(&o->sg, host_heap);
+}
+
+/* Cuts the memory into pieces and lists them in an order that keeps them apart. */
+static void op_pieces(struct op *o, struct random *chance)
+{
+    u64 sectors = o->bytes / SECTOR_BYTES, at = 0;
+    while (at < sectors) {
+        u64 left = sectors - at;
+        u64 length = o->sg.count + 1 == OP_PIECES_MOST ? left : 1 + random_below(chance, left);
+        sg_add(&o->sg, o->memory + at * SECTOR_BYTES, length * SECTOR_BYTES);
+        at += length;
+    }
+}
+
+static void op_issue(struct fake *f, struct op *o)
+{
+    apply(f->block->io, &o->request);
+    must(o->result.applied == 0);
+}
+
+static void op_end(struct op *o)
+{
+    must(o->result.applied == 1);
+    if (!o->memory)
+        return;
+    sg_clear(&o->sg);
+    deallocate(host_heap, o->memory, o->bytes);
+    o->memory = NULL;
+}
+
+static int op_errno(struct fake *f, enum block_operation operation, u64 sector, u64 sectors)
+{
+    struct op o;
+    op_init(&o, operation, sector, sectors);
+    if (o.memory) {
+        memset(o.memory, 0, o.bytes);
+        sg_add(&o.sg, o.memory, o.bytes);
+    }
+    op_issue(f, &o);
+    fake_work(f);
+    op_end(&o);
+    return status_errno(o.result.s);
+}
+
+/* --- an honest device in all its shapes ------------------------------------------------------- */
+
+#define ZONES 128
+
+/* One op per zone, so that the order of answers does not matter; then everything is compared. */
+static void round_random(struct fake *f, u8 *shadow)
+{
+    static struct op ops[ZONES];
+    u64 zones = random_below(&f->chance, 2) ? ZONES : 8;
+    u64 zone_sectors = DISK_SECTORS / zones;
+    for (u64 i = 0; i < zones; i++) {
+        struct op *o = &ops[i];
+        u64 length = 1 + random_below(&f->chance, zone_sectors);
+        u64 sector = i * zone_sectors + random_below(&f->chance, zone_sectors - length + 1);
+        u8 *there = shadow + sector * SECTOR_BYTES;
+        enum block_operation operation = (enum block_operation)random_below(&f->chance, 4);
+        op_init(o, operation, sector, operation == BLOCK_FLUSH ? 0 : length);
+        if (operation == BLOCK_WRITE) {
+            random_fill(&f->chance, o->memory, o->bytes);
+            memcpy(there, o->memory, o->bytes);
+        }
+        if (operation == BLOCK_DISCARD)
+            memset(there, 0, length * SECTOR_BYTES);
+        if (o->memory)
+            op_pieces(o, &f->chance);
+        op_issue(f, o);
+    }
+    fake_work(f);
+    for (u64 i = 0; i < zones; i++) {
+        must(is_ok(ops[i].result.s));
+        if (ops[i].request.operation == BLOCK_READ)
+            must(memcmp(ops[i].memory, shadow + ops[i].request.sector * SECTOR_BYTES,
+                        ops[i].bytes) == 0);
+        op_end(&ops[i]);
+    }
+    must(memcmp(shadow, f->disk, sizeof(f->disk)) == 0);
+}
+
+static void test_shapes(u64 seed)
+{
+    static struct fake f;
+    static u8 shadow[sizeof(f.disk)];
+    for (u32 shape = 0; shape < 64; shape++) {
+        fake_init(&f, seed + shape);
+        if (shape & 1)
+            f.offered &= ~VIRTIO_F_INDIRECT_DESC;
+        if (shape & 2)
+            f.offered &= ~VIRTIO_F_EVENT_IDX;
+        if (shape & 4)
+            f.seg_max = (u32)random_below(&f.chance, 5);
+        if (shape & 8) {
+            f.offered |= VIRTIO_BLK_F_SIZE_MAX;
+            f.size_max = 512 + (u32)random_below(&f.chance, 5000);
+        }
+        if (shape & 16)
+            f.queue_most = (u16)(4u << random_below(&f.chance, 3));
+        if (shape & 32)
+            f.device.legacy = true;
+        must(fake_start(&f));
+        memcpy(shadow, f.disk, sizeof(shadow));
+        for (u32 round = 0; round < 6; round++)
+            round_random(&f, shadow);
+        fake_end(&f);
+    }
+    ok(true, "64 shapes of device read, write, flush and discard as they should");
+}
+
+static void test_notifications(void)
+{
+    static struct fake f;
+    struct op ops[40];
+    fake_init(&f, 1);
+    must(fake_start(&f));
+    for (u32 i = 0; i < countof(ops); i++) {
+        op_init(&ops[i], BLOCK_READ, i, 1);
+        sg_add(&ops[i].sg, ops[i].memory, ops[i].bytes);
+        op_issue(&f, &ops[i]);
+    }
+    fake_work(&f);
+    for (u32 i = 0; i < countof(ops); i++)
+        op_end(&ops[i]);
+    ok(f.kicks <= countof(ops), "at most one notification a request");
+    fake_end(&f);
+}
+
+/* --- what is refused, and what fails ---------------------------------------------------------- */
+
+static void test_errors(void)
+{
+    static struct fake f;
+    fake_init(&f, 2);
+    must(fake_start(&f));
+    is(op_errno(&f, BLOCK_READ, DISK_SECTORS - 1, 2), ENXIO, "a read beyond the end is ENXIO");
+    is(op_errno(&f, BLOCK_WRITE, DISK_SECTORS + 5, 1), ENXIO, "so is a write");
+    is(op_errno(&f, BLOCK_READ, UINT64_MAX, 1), ENXIO, "and one whose end overflows");
+    is(op_errno(&f, BLOCK_READ, DISK_SECTORS, 0), 0, "a read of nothing succeeds");
+    is(op_errno(&f, BLOCK_FLUSH, 0, 0), 0, "a flush succeeds");
+    is(f.flushes, 1, "and reaches the device");
+    is(op_errno(&f, BLOCK_DISCARD, 0, 1000), 0, "a discard beyond the device's limit is split");
+    f.answer = BLK_IOERR;
+    is(op_errno(&f, BLOCK_READ, 0, 64), EIO, "a device error is EIO");
+    f.answer = BLK_UNSUPP;
+    is(op_errno(&f, BLOCK_WRITE, 0, 64), EOPNOTSUPP, "an unsupported operation says so");
+    f.answer = 77;
+    is(op_errno(&f, BLOCK_WRITE, 0, 64), EIO, "an answer without a meaning is EIO");
+    f.answer = BLK_OK;
+    is(op_errno(&f, BLOCK_READ, 0, 64), 0, "and then the device works as before");
+    fake_end(&f);
+}
+
+static void test_features_absent(void)
+{
+    static struct fake f;
+    fake_init(&f, 3);
+    f.offered &= ~(VIRTIO_BLK_F_FLUSH | VIRTIO_BLK_F_DISCARD);
+    f.offered |= VIRTIO_BLK_F_RO;
+    must(fake_start(&f));
+    ok(f.block->read_only, "a read-only disk says that it is");
+    is(op_errno(&f, BLOCK_WRITE, 0, 1), EROFS, "writing to it is EROFS");
+    is(op_errno(&f, BLOCK_FLUSH, 0, 0), 0, "a flush without a cache succeeds");
+    is(f.flushes, 0, "without asking the device");
+    fake_end(&f);
+    fake_init(&f, 3);
+    f.offered &= ~VIRTIO_BLK_F_DISCARD;
+    must(fake_start(&f));
+    is(op_errno(&f, BLOCK_DISCARD, 0, 1), EOPNOTSUPP, "a discard that is not offered says so");
+    fake_end(&f);
+}
+
+static bool starts(struct fake *f)
+{
+    bool started = fake_start(f);
+    if (started)
+        fake_end(f);
+    return started;
+}
+
+static void test_refused_devices(void)
+{
+    static struct fake f;
+    fake_init(&f, 4);
+    f.offered &= ~VIRTIO_F_VERSION_1;
+    ok(!starts(&f), "a modern device without VERSION_1 is refused");
+    fake_init(&f, 4);
+    f.reset_stuck = true;
+    ok(!starts(&f), "so is one that does not reset");
+    fake_init(&f, 4);
+    f.queue_most = 0;
+    ok(!starts(&f), "and one without a queue");
+    fake_init(&f, 4);
+    f.offered |= VIRTIO_BLK_F_SIZE_MAX;
+    f.size_max = 100;
+    ok(!starts(&f), "and one with segments smaller than a sector");
+    is(general.live + pages.live, 0, "and all memory is given back");
+}
+
+static void test_out_of_memory(void)
+{
+    static struct fake f;
+    for (u32 i = 1; i <= 4; i++) {
+        struct counting_heap *c = i % 2 ? &general : &pages;
+        fake_init(&f, 5);
+        c->fail_at = c->calls + (i + 1) / 2;
+        must(!starts(&f) && general.live + pages.live == 0);
+        c->fail_at = 0;
+    }
+    ok(true, "each allocation of the start may fail");
+}
+
+/* --- resets ----------------------------------------------------------------------------------- */
+
+#define STUCK_OPS 100 /* more than there are slots: some wait */
+
+static void test_timeout(void)
+{
+    static struct fake f;
+    static struct op ops[STUCK_OPS];
+    u32 timed_out = 0, succeeded = 0;
+    fake_init(&f, 6);
+    must(fake_start(&f));
+    f.silent = true;
+    for (u32 i = 0; i < STUCK_OPS; i++) {
+        op_init(&ops[i], BLOCK_READ, i, 3);
+        op_pieces(&ops[i], &f.chance);
+        op_issue(&f, &ops[i]);
+    }
+    fake_work(&f);
+    ok(timer_only && timer_only->pending, "a timer watches over what is in flight");
+    now_ns += BLK_DEADLINE_NS;
+    f.silent = false;
+    timer_only->pending = false;
+    apply(timer_only->expired);
+    fake_work(&f);
+    for (u32 i = 0; i < STUCK_OPS; i++) {
+        timed_out += status_errno(ops[i].result.s) == ETIMEDOUT;
+        succeeded += is_ok(ops[i].result.s);
+        op_end(&ops[i]);
+    }
+    is(timed_out, BLK_SLOTS, "what the device did not answer fails with ETIMEDOUT");
+    is(succeeded, STUCK_OPS - BLK_SLOTS, "what waited is issued again after the reset");
+    is(op_errno(&f, BLOCK_READ, 0, 1), 0, "and the device is of use again");
+    fake_end(&f);
+}
+
+static void test_given_up(void)
+{
+    static struct fake f;
+    struct op o;
+    fake_init(&f, 7);
+    must(fake_start(&f));
+    f.silent = true;
+    op_init(&o, BLOCK_READ, 0, 8);
+    op_pieces(&o, &f.chance);
+    op_issue(&f, &o);
+    f.reset_stuck = true;
+    now_ns += BLK_DEADLINE_NS;
+    timer_only->pending = false;
+    apply(timer_only->expired);
+    fake_work(&f);
+    op_end(&o);
+    is(status_errno(o.result.s), ETIMEDOUT, "a device that does not reset fails its requests");
+    is(op_errno(&f, BLOCK_READ, 0, 1), EIO, "and all that follow");
+    fake_end(&f);
+}
+
+/* --- hostile devices -------------------------------------------------------------------------- */
+
+static void hostile_rounds(struct fake *f)
+{
+    static struct op ops[ZONES];
+    for (u32 round = 0; round < 4; round++) {
+        for (u32 i = 0; i < ZONES; i++) {
+            enum block_operation operation = random_below(&f->chance, 8) ? BLOCK_READ : BLOCK_FLUSH;
+            op_init(&ops[i], operation, i * 8, operation == BLOCK_READ ? 8 : 0);
+            if (ops[i].memory)
+                op_pieces(&ops[i], &f->chance);
+            op_issue(f, &ops[i]);
+        }
+        fake_work(f);
+        /* Answers that got lost end with the deadline, a reset at most each. */
+        for (u32 i = 0; i <= BLK_RESETS_MOST && timer_only->pending; i++) {
+            now_ns += BLK_DEADLINE_NS;
+            timer_only->pending = false;
+            apply(timer_only->expired);
+            fake_work(f);
+        }
+        for (u32 i = 0; i < ZONES; i++)
+            op_end(&ops[i]);
+    }
+}
+
+static void test_hostile(u64 seed)
+{
+    static struct fake f;
+    u32 given_up = 0, resets = 0;
+    for (u32 run = 0; run < 300; run++) {
+        fake_init(&f, seed + run);
+        if (run & 1)
+            f.offered &= ~VIRTIO_F_INDIRECT_DESC;
+        if (run & 2)
+            f.offered &= ~VIRTIO_F_EVENT_IDX;
+        must(fake_start(&f));
+        f.hostility = 5 + run % 30;
+        hostile_rounds(&f);
+        given_up += driver_of(&f)->dead;
+        resets += driver_of(&f)->resets;
+        fake_end(&f);
+    }
+    ok(true, "300 hostile devices: every request ended once (%u resets, %u given up)", resets,
+       given_up);
+    ok(resets > 0 && given_up > 0 && errors_logged > 0, "both happened, and were said");
+}
+
+int main(void)
+{
+    u64 seed = test_seed();
+    counting_heap_init(&general, "general");
+    counting_heap_init(&pages, "pages");
+    test_shapes(seed);
+    test_notifications();
+    test_errors();
+    test_features_absent();
+    test_refused_devices();
+    test_out_of_memory();
+    test_timeout();
+    test_given_up();
+    test_hostile(seed);
+    counting_heap_close(&general);
+    counting_heap_close(&pages);
+    return done_testing();
+}
