@@ -7,6 +7,7 @@
    The interrupt is routed as an edge: the line goes down when the service thunk acknowledges,
    which it does before it looks at the rings, so an answer after that raises a new edge. */
 #include "drivers/virtio.h"
+#include "kernel/acpi.h"
 #include "kernel/interrupt.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
@@ -220,11 +221,16 @@ struct mmio_place {
     u64 bytes, address, irq;
 };
 
+static bool place_sound(const struct mmio_place *p)
+{
+    return p->bytes > MMIO_CONFIG && p->bytes <= PAGE_BYTES && p->address % 4 == 0 && p->irq < 1024;
+}
+
 static bool place_read(const char *text, struct mmio_place *p)
 {
     return number_read(&text, &p->bytes) && *text++ == '@' && number_read(&text, &p->address) &&
            *text++ == ':' && number_read(&text, &p->irq) && (*text == 0 || *text == ':') &&
-           p->bytes > MMIO_CONFIG && p->bytes <= PAGE_BYTES && p->address % 4 == 0 && p->irq < 1024;
+           place_sound(p);
 }
 
 static status mmio_interrupt_start(struct mmio_device *m, u32 irq)
@@ -274,9 +280,25 @@ static void mmio_start(const struct mmio_place *p, block_attach attach)
     virtio_attach(&m->device, place, attach);
 }
 
+/* QEMU's microvm names its devices on the command line only when it has no ACPI tables. */
+static void acpi_devices_start(block_attach attach)
+{
+    struct acpi_virtio device;
+    for (u32 i = 0; i < MMIO_DEVICES_MOST && acpi_virtio(i, &device); i++) {
+        struct mmio_place p = {device.bytes, device.base, device.gsi};
+        if (place_sound(&p))
+            mmio_start(&p, attach);
+        else
+            log_warning("ACPI describes a virtio-mmio device that cannot be, at %llx",
+                        (unsigned long long)device.base);
+    }
+}
+
 void virtio_mmio_start(block_attach attach)
 {
     const char *text;
+    if (!boot_option("virtio_mmio.device"))
+        acpi_devices_start(attach);
     for (u32 i = 0; i < MMIO_DEVICES_MOST && (text = boot_option_at("virtio_mmio.device", i));
          i++) {
         struct mmio_place p;

@@ -22,6 +22,14 @@ u32 acpi_gsi_of_isa(u8 isa_irq, bool *level_triggered, bool *active_low);
 /* The n-th IO-APIC: its registers and its first gsi.  False past the last, or with no table. */
 bool acpi_io_apic(u32 index, physical *registers, u32 *gsi_base);
 
+/* A virtio-mmio device that the DSDT describes: its registers (physical) and its interrupt. */
+struct acpi_virtio {
+    u64 base, bytes;
+    u32 gsi;
+};
+/* The n-th of them; false past the last, and on machines without reduced hardware. */
+bool acpi_virtio(u32 index, struct acpi_virtio *device);
+
 /* Enters S5, or returns when there is no way to or it did not happen. */
 void acpi_power_off(void);
 
