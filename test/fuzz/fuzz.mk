@@ -1,0 +1,39 @@
+# Fuzz targets: every test/fuzz/NAME_fuzz.c is one (libFuzzer, hosted, ASan and UBSan).
+#
+#   NAME_seeds.c beside it, when there is one, is a program that writes seeds into a directory
+#
+# A target is linked with runtime/, fs/ and test/host/; what it needs of other layers it includes.
+# `make test` runs each for FUZZ_SECONDS (test/fuzz/fuzz.t); `make fuzz` for FUZZ_LONG_SECONDS.
+# What is found is kept in $(BUILD)/fuzz/NAME_fuzz.corpus, crashes beside it.
+
+FUZZ_SECONDS      ?= 20
+FUZZ_LONG_SECONDS ?= 3600
+FUZZ_FLAGS        := $(COMMON) -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+                     -fno-sanitize-recover=all
+FUZZ_LIBRARY      := $(BUILD)/fuzz/library.a
+FUZZ_OBJECTS      := $(patsubst %.c,$(BUILD)/fuzz/object/%.o,$(wildcard runtime/*.c fs/*.c test/host/*.c))
+FUZZ_TARGETS      := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/*_fuzz.c))
+FUZZ_SEEDERS      := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/*_seeds.c))
+
+TEST_NEEDS += $(FUZZ_TARGETS) $(FUZZ_SEEDERS)
+export FUZZ_SECONDS
+
+.PHONY: fuzz
+fuzz: $(FUZZ_TARGETS) $(FUZZ_SEEDERS)
+	BUILD='$(BUILD)' FUZZ_SECONDS='$(FUZZ_LONG_SECONDS)' test/fuzz/fuzz.t
+
+$(BUILD)/fuzz/object/%.o: %.c
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+
+$(FUZZ_LIBRARY): $(FUZZ_OBJECTS)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/fuzz/%_fuzz: $(BUILD)/fuzz/object/test/fuzz/%_fuzz.o $(FUZZ_LIBRARY)
+	$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^
+
+$(BUILD)/fuzz/%_seeds: $(BUILD)/fuzz/object/test/fuzz/%_seeds.o $(FUZZ_LIBRARY)
+	$(CLANG) -fsanitize=address,undefined -o $@ $^
+
+-include $(shell find $(BUILD)/fuzz -name '*.d' 2>/dev/null)
