@@ -48,8 +48,6 @@ s64 files_create(struct process *p)
     p->umask = 022;
     limits_init(files);
     file_locks_init(&files->locks, general_heap);
-    files->cwd = node_of_inode(p->cwd ? p->cwd : p->root);
-    node_hold(&files->cwd);
     s64 r = table_grow(files, DESCRIPTORS_FIRST - 1);
     for (u32 stream = 0; stream < 3 && !r; stream++) {
         struct file *f = console_file_create(stream, stream ? O_WRONLY : O_RDONLY);
@@ -71,7 +69,6 @@ void files_destroy(struct process *p)
             descriptor_close(p, (s32)fd);
     deallocate(general_heap, files->entries, files->capacity * sizeof(*files->entries));
     file_locks_destroy(&files->locks);
-    node_release(&files->cwd);
     p->files = NULL;
     deallocate(general_heap, files, sizeof(*files));
 }

@@ -25,8 +25,8 @@ struct limit {
 struct fd_table {
     struct descriptor *entries;
     u32 capacity;
-    u32 lowest; /* no number below it is free */
-    struct node cwd;
+    u32 lowest;      /* no number below it is free */
+    struct node cwd; /* when it is in the virtual tree; else the process's inode is it */
     struct file_locks locks;
     struct limit limits[LIMITS];
 };

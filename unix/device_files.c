@@ -46,6 +46,20 @@ static s64 random_read(struct file *f, struct transfer *x)
     return (s64)x->done;
 }
 
+/* What is written is looked at and forgotten: this kernel's randomness needs none of it. */
+static s64 random_write(struct file *f, struct transfer *x)
+{
+    (void)f;
+    u8 piece[RANDOM_PIECE];
+    while (x->left) {
+        u64 copied;
+        s64 error = transfer_in(x, piece, min(x->left, sizeof(piece)), &copied);
+        if (error)
+            return transfer_stop(x, error);
+    }
+    return (s64)x->done;
+}
+
 #define DEVICE(read_function, write_function)                                                      \
     {                                                                                              \
         .name = "device", .bytes = sizeof(struct file), .read = (read_function),                   \
@@ -55,7 +69,7 @@ static s64 random_read(struct file *f, struct transfer *x)
 static const struct file_operations device_null = DEVICE(null_read, null_write);
 const struct file_operations device_zero = DEVICE(zero_read, null_write);
 static const struct file_operations device_full = DEVICE(zero_read, full_write);
-static const struct file_operations device_random = DEVICE(random_read, null_write);
+static const struct file_operations device_random = DEVICE(random_read, random_write);
 
 /* --- /dev ------------------------------------------------------------------------------------- */
 

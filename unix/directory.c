@@ -172,13 +172,10 @@ s64 sys_getcwd(struct thread *t, u64 buffer, u64 most)
 
 static void directory_change(struct process *p, const struct node *to)
 {
-    node_hold(to);
-    node_release(&p->files->cwd);
     p->files->cwd = *to;
     if (to->inode) {
         inode_hold(to->inode);
-        if (p->cwd)
-            inode_release(p->cwd);
+        inode_release(p->cwd);
         p->cwd = to->inode;
     }
 }

@@ -50,7 +50,7 @@ struct node process_root(struct process *p)
 
 struct node process_directory(struct process *p)
 {
-    return p->files->cwd;
+    return p->files && p->files->cwd.virtual ? p->files->cwd : node_of_inode(p->cwd);
 }
 
 struct node node_parent(struct process *p, const struct node *directory)
@@ -349,7 +349,7 @@ s64 path_at(struct thread *t, s32 fd, u64 path, u32 walk, bool empty_allowed,
 s64 path_find(struct process *p, const char *path, struct inode **found)
 {
     struct path_result at;
-    struct node start = p->files ? process_directory(p) : node_of_inode(p->cwd);
+    struct node start = process_directory(p);
     s64 r = path_walk(p, &start, path, WALK_FOLLOW, &at);
     if (r)
         return r;

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# System calls about files, with right and wrong arguments: every result equals Linux's.
+set -u
+. test/guest/lib.sh
+programs=$(realpath "$BUILD/guest")
+OPTIONS=()
+
+mkdir -p "$WORK/files/dir/sub"
+(
+    cd "$WORK/files" || exit 1
+    awk 'BEGIN { for (i = 0; i < 1000; i++) printf "%09d\n", i }' >file
+    : >empty
+    echo '#!/bin/false' >executable
+    chmod 644 file empty
+    chmod 755 executable dir dir/sub .
+    for i in $(seq 1 20); do echo "$i" >"dir/entry-$i"; done
+    ln file dir/hard
+    ln -s file link
+    ln -s dir linkdir
+    ln -s loop loop
+    ln -s nothing-there dangling
+    find . -exec touch -h -d '2021-02-03 04:05:06' {} +
+)
+cp "$programs/syscalls_files" "$WORK/program"
+same "calls about files" "$WORK/files" /dev/null "$WORK/program"
+
+finish
