@@ -66,13 +66,14 @@ void apic_init(void)
         if (!registers)
             panic("apic: no memory to map its registers");
     }
+    /* On first: while it is off, its lines stay masked (Intel SDM 3A, 11.4.7.2). */
+    apic_write(APIC_SPURIOUS, APIC_ON | VECTOR_SPURIOUS);
     apic_write(APIC_TASK_PRIORITY, 0);
     apic_write(APIC_LVT_LINT0, LVT_MASKED);
     apic_write(APIC_LVT_LINT1, LVT_NMI);
     apic_write(APIC_LVT_ERROR, LVT_MASKED);
     apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_1);
     apic_write(APIC_LVT_TIMER, VECTOR_TIMER);
-    apic_write(APIC_SPURIOUS, APIC_ON | VECTOR_SPURIOUS);
 }
 
 u32 apic_id(void)

@@ -4,8 +4,8 @@
 # passes tcg, kvm or auto; auto is KVM where that runs a guest, else TCG.
 #
 # KVM is tried by running the tests themselves with a short limit, because the device's presence says
-# little.  Some of what calls itself KVM emulates: it needs a plain CPU without newer instructions,
-# interrupt controllers in QEMU, and cannot enter user mode; the tests keep within that.
+# little.  Some of what calls itself KVM emulates: it needs a plain CPU without newer instructions
+# and cannot enter user mode; the tests keep within that.
 
 BUILD=${BUILD:-build}
 KERNEL=$BUILD/kernel-test.elf
@@ -40,7 +40,7 @@ guest_run() {
     *) device=virtio-blk-pci machine_is=$machine ;;
     esac
     case $accel in
-    kvm) set -- "$@" -M "$machine_is,accel=kvm,kernel-irqchip=off" -cpu qemu64,level=4 -m 8M ;;
+    kvm) set -- "$@" -M "$machine_is,accel=kvm" -cpu qemu64,level=4 -m 8M ;;
     *) set -- "$@" -M "$machine_is,accel=tcg" -cpu max -m 64M ;;
     esac
     set -- "$@" -device "$device,drive=d0"
