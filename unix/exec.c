@@ -137,11 +137,10 @@ void process_start(struct filesystem *root, process_ended ended)
     }
     memcpy(p->path, path, strlen(path) + 1);
     set_name(p);
-    if (files_create(p) != 0) {
-        start_failed(s, "not enough memory to start it", 126);
-        return;
-    }
     const char *wrong = apply_settings(p);
+    /* The open files begin in the working directory, so they come after it. */
+    if (!wrong && files_create(p) != 0)
+        wrong = "not enough memory to start it";
     if (wrong)
         start_failed(s, wrong, 126);
     else
