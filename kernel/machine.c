@@ -70,6 +70,23 @@ const char *boot_option(const char *name)
     return boot_option_at(name, 0);
 }
 
+u64 boot_option_number(const char *name)
+{
+    const char *value = boot_option(name);
+    u64 base = 10, number = 0;
+    if (value && value[0] == '0' && value[1] == 'x') {
+        base = 16;
+        value += 2;
+    }
+    for (; value && *value; value++) {
+        u64 digit = *value >= 'a' ? *value - 'a' + 10ull : (u64)*value - '0';
+        if (digit >= base)
+            return 0;
+        number = number * base + digit;
+    }
+    return number;
+}
+
 void machine_init(const struct boot_info *boot)
 {
     options_split(boot->command_line);
@@ -87,27 +104,9 @@ void machine_set_exit_writer(exit_writer new_writer)
     writer = new_writer;
 }
 
-/* The number that `option` has, in the base its prefix says; 0 when it is not one. */
-static u32 option_number(const char *option)
-{
-    const char *value = boot_option(option);
-    u32 base = 10, number = 0;
-    if (value && value[0] == '0' && value[1] == 'x') {
-        base = 16;
-        value += 2;
-    }
-    for (; value && *value; value++) {
-        u32 digit = *value >= 'a' ? *value - 'a' + 10u : *value - (u32)'0';
-        if (digit >= base)
-            return 0;
-        number = number * base + digit;
-    }
-    return number;
-}
-
 static void exit_by_port(u8 exit_status)
 {
-    u16 port = (u16)option_number("exit_port");
+    u16 port = (u16)boot_option_number("exit_port");
     if (port)
         port_write32(port, exit_status); /* QEMU's isa-debug-exit ends with status * 2 + 1 */
 }

@@ -16,6 +16,9 @@ const char *boot_option(const char *name);
 /* Every "name=value" of a repeatable option, by index; NULL past the last. */
 const char *boot_option_at(const char *name, u32 index);
 
+/* The option's value as a number, decimal or 0x...; 0 when it is absent or no number. */
+u64 boot_option_number(const char *name);
+
 /* Fills with random bytes: RDRAND when present, mixed with the TSC and boot entropy. */
 void random_bytes(void *to, u64 bytes);
 

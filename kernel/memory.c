@@ -8,8 +8,10 @@
 #include "kernel/boot_info.h"
 #include "kernel/buddy.h"
 #include "kernel/log.h"
+#include "kernel/machine.h"
 #include "kernel/slab.h"
 #include "runtime/assert.h"
+#include "runtime/failing_heap.h"
 #include "runtime/lock.h"
 
 _Static_assert(PAGE_ORDER == BUDDY_PAGE_ORDER, "the buddy allocator hands out our pages");
@@ -160,6 +162,23 @@ struct memory_statistics memory_statistics(void)
     };
 }
 
+/* For tests: the options fail_general=N and fail_pages=N let the N-th allocation of that heap fail,
+   fail_general_each=N and fail_pages_each=N every N-th. */
+static void heap_let_fail(heap *h, struct failing_heap *failing, const char *at, const char *each)
+{
+    if (!boot_option(at) && !boot_option(each))
+        return;
+    failing_heap_init(failing, *h, boot_option_number(at), boot_option_number(each));
+    *h = &failing->h;
+}
+
+static void heaps_let_fail(void)
+{
+    static struct failing_heap general, pages;
+    heap_let_fail(&general_heap, &general, "fail_general", "fail_general_each");
+    heap_let_fail(&page_heap, &pages, "fail_pages", "fail_pages_each");
+}
+
 static range pages_usable(const struct boot_info *boot, u32 i)
 {
     /* Page 0 stays out: it ends the lists of slabs. */
@@ -179,9 +198,11 @@ void memory_init(const struct boot_info *boot)
     }
     u64 bits = align_up(buddy_metadata_bytes(pages), alignof(struct slab));
     u64 metadata_pages = pages_of(bits + pages * sizeof(struct slab));
-    if (metadata_pages >= range_length(largest))
-        panic("memory: %u MiB in the largest of %u ranges is too little to start with",
-              (u32)(range_length(largest) >> 8), boot->memory_count);
+    if (metadata_pages >= range_length(largest)) {
+        log_error("memory: %u KiB in the largest of %u ranges is too little to start with",
+                  (u32)(range_length(largest) << 2), boot->memory_count);
+        machine_exit(1);
+    }
 
     range metadata = range_of(largest.end - metadata_pages, largest.end);
     char *at = (char *)direct_map(physical_at(metadata.start << PAGE_ORDER));
@@ -193,6 +214,7 @@ void memory_init(const struct boot_info *boot)
             r.end = metadata.start;
         buddy_add(&buddy, r);
     }
+    heaps_let_fail();
     if (boot->memory_dropped)
         log_warning("memory: %u ranges of the loader's map were left out", boot->memory_dropped);
 }

@@ -1,10 +1,11 @@
 /* The local APIC.  See kernel/x86/apic.h. */
 #include "kernel/x86/apic.h"
 
+#include "kernel/log.h"
+#include "kernel/machine.h"
 #include "kernel/page_table.h"
 #include "kernel/x86/msr.h"
 #include "kernel/x86/port.h"
-#include "runtime/assert.h"
 
 enum { /* Intel SDM 3A, table 11-1; x2APIC: MSR_X2APIC + register / 16 */
        APIC_ID = 0x20,
@@ -63,8 +64,10 @@ void apic_init(void)
     } else {
         wrmsr(MSR_APIC_BASE, base);
         registers = device_map(physical_at(base & APIC_BASE_ADDRESS), PAGE_BYTES);
-        if (!registers)
-            panic("apic: no memory to map its registers");
+        if (!registers) {
+            log_error("apic: no memory to map its registers");
+            machine_exit(1);
+        }
     }
     /* On first: while it is off, its lines stay masked (Intel SDM 3A, 11.4.7.2). */
     apic_write(APIC_SPURIOUS, APIC_ON | VECTOR_SPURIOUS);
