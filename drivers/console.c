@@ -191,13 +191,18 @@ u64 console_read(void *to, u64 bytes)
     return taken;
 }
 
-void console_wait_readable(status_handler ready)
+static void input_wake(void)
 {
     bool ended = false;
+    if (console.readable.first && console.input && (console.input->available(&ended) > 0 || ended))
+        waiters_wake(&console.readable);
+}
+
+void console_wait_readable(status_handler ready)
+{
     console_lock();
     waiters_add(&console.readable, ready);
-    if (console.input && (console.input->available(&ended) > 0 || ended))
-        waiters_wake(&console.readable);
+    input_wake();
     console_unlock();
 }
 
@@ -212,6 +217,7 @@ void console_carry(enum console_stream stream, const struct console_carrier *car
 {
     if (stream == CONSOLE_STDIN) {
         console.input = carrier;
+        input_wake();
         return;
     }
     console.outputs[stream].carrier = carrier;
