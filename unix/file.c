@@ -117,7 +117,7 @@ static s64 transfer_finish(struct transfer *x, s64 result)
     return result;
 }
 
-static s64 transfer_attempt(struct transfer *x)
+s64 transfer_attempt(struct transfer *x)
 {
     const struct file_operations *o = x->file->operations;
     s64 r = x->writing ? o->write(x->file, x) : o->read(x->file, x);
@@ -129,7 +129,9 @@ static void transfer_go_on(struct transfer *x, s64 error)
     struct thread *t = x->thread;
     thread_activate(t);
     s64 r = error ? transfer_finish(x, transfer_stop(x, error)) : transfer_attempt(x);
-    if (r != SYSCALL_LATER)
+    if (r != SYSCALL_LATER && x->finished)
+        x->finished(x, r);
+    else if (r != SYSCALL_LATER)
         syscall_return(t, r);
 }
 
@@ -185,6 +187,15 @@ s64 transfer_wait(struct transfer *x)
 
 /* --- the program's memory --------------------------------------------------------------------- */
 
+/* The kernel's own memory is always there. */
+static u64 transfer_copy_in(const struct transfer *x, void *to, u64 bytes)
+{
+    if (likely(!x->from_kernel))
+        return copy_in(to, x->at, bytes);
+    memcpy(to, (const void *)x->at, bytes);
+    return 0;
+}
+
 /* A copy stopped at x->at with `bytes` to go.  0: try it again. */
 static s64 transfer_fetch(struct transfer *x, u64 bytes, enum user_access access)
 {
@@ -214,7 +225,7 @@ s64 transfer_in(struct transfer *x, void *to, u64 bytes, u64 *copied)
     *copied = 0;
     while (bytes) {
         u64 piece = min(bytes, x->chunk);
-        u64 missed = copy_in((u8 *)to + *copied, x->at, piece);
+        u64 missed = transfer_copy_in(x, (u8 *)to + *copied, piece);
         transfer_advance(x, piece - missed);
         *copied += piece - missed;
         bytes -= piece - missed;
@@ -245,7 +256,7 @@ s64 transfer_peek(struct transfer *x, void *to, u64 bytes, u64 *copied)
 {
     u64 piece = min(bytes, x->chunk);
     for (;;) {
-        u64 missed = copy_in(to, x->at, piece);
+        u64 missed = transfer_copy_in(x, to, piece);
         *copied = piece - missed;
         if (!missed || *copied) {
             x->retries = 0;
@@ -277,8 +288,15 @@ static inline void transfer_init(struct transfer *x, struct thread *t, struct fi
     x->keep_position = false;
     x->waiting = false;
     x->retries = 0;
+    x->from_kernel = false;
     x->vectors_left = 0;
     x->vectors_allocated = 0;
+    x->finished = NULL;
+}
+
+void transfer_begin(struct transfer *x, struct thread *t, struct file *f)
+{
+    transfer_init(x, t, f);
 }
 
 static inline bool user_range_ok(u64 address, u64 bytes)

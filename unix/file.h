@@ -121,8 +121,9 @@ struct transfer {
     u64 chunk;          /* bytes of the current vector from there */
     bool keep_position; /* pread: the file's own position stays */
     bool writing;
-    bool waiting; /* the file is held */
-    u32 retries;  /* copies that failed at `at` although its page was said to be there */
+    bool waiting;     /* the file is held */
+    bool from_kernel; /* `at` is memory of the kernel's: sendfile writes a page of the cache */
+    u32 retries;      /* copies that failed at `at` although its page was said to be there */
     u32 vectors_left;
     u32 vectors_allocated;
     struct io_vector *next; /* the vector after the current one */
@@ -133,7 +134,14 @@ struct transfer {
     struct wake_handler woken;
     struct thunk again;
     struct thunk interrupted;
+    /* Gets the result of a transfer that had to wait; NULL: the system call returns it. */
+    void (*finished)(struct transfer *x, s64 result);
 };
+
+/* For who drives transfers of its own (sendfile): readies x for t and f, then at, left and chunk
+   are to be set; then makes the first attempt. */
+void transfer_begin(struct transfer *x, struct thread *t, struct file *f);
+s64 transfer_attempt(struct transfer *x);
 
 /* Copies to or from the program's memory at x->at and moves on.  *copied is how much it was.
    0, -EFAULT, or SYSCALL_LATER: the memory is being brought in, and the attempt is made again. */
