@@ -69,7 +69,8 @@ static void take_map(struct options *o, const char *where, json_t *value)
 static void take_memory(struct options *o, const char *where, json_t *value)
 {
     const char *text = string_of(where, value);
-    if (!size_read(text, &o->memory_bytes) || o->memory_bytes < MiB || o->memory_bytes % MiB)
+    if (!size_read(text, &o->memory_bytes) || o->memory_bytes < MEMORY_LEAST ||
+        o->memory_bytes % MiB)
         die(EXIT_USAGE, "%s: %s is no size in whole megabytes", where, text);
 }
 

@@ -79,9 +79,10 @@ static void take_hostname(struct options *o, const char *value)
 
 static void take_memory(struct options *o, const char *value)
 {
-    if (!size_read(value, &o->memory_bytes) || o->memory_bytes < 1 * MiB || o->memory_bytes % MiB ||
-        o->memory_bytes > 1024 * GiB)
-        die(EXIT_USAGE, "-m %s: write a size in whole megabytes, such as 64M or 1G", value);
+    if (!size_read(value, &o->memory_bytes) || o->memory_bytes < MEMORY_LEAST ||
+        o->memory_bytes % MiB || o->memory_bytes > 1024 * GiB)
+        die(EXIT_USAGE, "-m %s: write a size in whole megabytes, at least 2M, such as 64M or 1G",
+            value);
 }
 
 static void take_cpus(struct options *o, const char *value)

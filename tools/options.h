@@ -3,6 +3,8 @@
 
 #include "tools/say.h"
 
+#define MEMORY_LEAST (2 * MiB) /* the kernel is loaded at the first megabyte */
+
 enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
 enum machine_type { MACHINE_MICROVM, MACHINE_Q35, MACHINE_PC };
 enum verb { VERB_RUN, VERB_BUILD };
