@@ -92,8 +92,8 @@ void exception_panic(const struct trap_frame *frame, u64 address)
 {
     panic_begin();
     const char *name = names[frame->vector & 31];
-    log_error("panic: %s (vector %llu) in the kernel", name ? name : "exception",
-              HEX(frame->vector));
+    log_error("panic: %s (vector %llu) in %s", name ? name : "exception", HEX(frame->vector),
+              trap_from_user(frame) ? "user mode" : "the kernel");
     if (frame->vector == VECTOR_PAGE_FAULT || frame->vector == VECTOR_DOUBLE_FAULT)
         page_fault_explain(frame, address);
     registers_log(frame);

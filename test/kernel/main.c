@@ -10,8 +10,8 @@
 #include "runtime/memory.h"
 #include "test/kernel/kernel_test.h"
 
-static const struct kernel_test *const lists[] = {memory_tests, trap_tests, closure_tests,
-                                                  timer_tests,  user_tests, disk_tests};
+static const struct kernel_test *const lists[] = {
+    bytes_tests, memory_tests, trap_tests, closure_tests, timer_tests, user_tests, disk_tests};
 
 static struct {
     u32 list, test; /* the one that runs */
