@@ -187,6 +187,7 @@ static status sums_write(struct stream *w)
             u64 sums = run->blocks > INLINE_BLOCKS_MOST ? run->blocks : 0;
             for (u64 n = 0; n < sums && is_ok(s); n++) {
                 struct checksum_block *c = (struct checksum_block *)(w->buffer + w->filled);
+                assert(run->sums); /* run_write made them */
                 if (count == 0)
                     memset(c, 0, BLOCK_BYTES);
                 c->sums[count++] = run->sums[n];

@@ -126,7 +126,7 @@ static void tree_free(struct filesystem *fs, struct page_node *n, u32 level)
 
 void cache_drop_inode(struct inode *i)
 {
-    if (i->tree_height)
+    if (i->pages)
         tree_free(i->fs, i->pages, i->tree_height - 1u);
     i->pages = NULL;
     i->tree_height = 0;

@@ -77,7 +77,8 @@ void host_disk_init(struct host_disk *d, u64 bytes)
 {
     *d = (struct host_disk){.length = bytes};
     d->bytes = calloc(1, bytes ? bytes : 1);
-    must(d->bytes);
+    if (!d->bytes)
+        panic("out of memory");
     list_init(&d->waiting);
     random_init(&d->random, 1);
     init_method(&d->serve, disk_serve);

@@ -30,7 +30,8 @@ void test_tree_init(struct test_tree *t)
 {
     t->nodes = calloc(TREE_NODES_MOST, sizeof(*t->nodes));
     t->count = 0;
-    must(t->nodes);
+    if (!t->nodes)
+        panic("out of memory");
     struct tree_node *root = &t->nodes[t->count++];
     *root = (struct tree_node){.path = "", .type = INODE_DIRECTORY, .mode = 0755, .links = 1};
 }
@@ -382,7 +383,8 @@ struct verify_result test_verify(struct filesystem *fs, struct test_tree *t, boo
     struct verify v = {.fs = fs, .tree = t, .by_pages = by_pages, .result = &result};
     v.got = aligned_alloc(4096, READ_CHUNK);
     v.expected = malloc(READ_CHUNK);
-    must(v.got && v.expected);
+    if (!v.got || !v.expected)
+        panic("out of memory");
     for (u32 n = 0; n < t->count; n++)
         verify_node(&v, &t->nodes[n]);
     const char *program = filesystem_setting(fs, "program", 0);

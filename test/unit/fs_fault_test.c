@@ -198,7 +198,8 @@ static void test_flips(struct random *r)
     small_tree(&t, r);
     test_image(&t, NULL, &disk);
     u8 *good = malloc(disk.length);
-    must(good);
+    if (!good)
+        panic("out of memory");
     memcpy(good, disk.bytes, disk.length);
     for (u64 n = 0; n < FLIPS; n++) {
         /* One bit, or a few bytes of nonsense. */
