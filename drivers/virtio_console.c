@@ -51,8 +51,8 @@ _Static_assert(sizeof(struct control_message) == 8, "virtio 1.2, 5.3.6.2");
 #define STREAM_QUEUE    8 /* descriptors; legacy devices take their own number */
 #define LINE_BYTES      64
 
-#define NAMING_NS       (100 * NS_PER_MS)
-#define CONTROL_LINE_NS (100 * NS_PER_MS)
+#define NAMING_NS       (500 * NS_PER_MS)
+#define CONTROL_LINE_NS NS_PER_SECOND
 
 enum port_role { ROLE_NONE, ROLE_STDIN, ROLE_STDOUT, ROLE_STDERR, ROLE_CONTROL };
 
