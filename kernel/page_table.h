@@ -6,7 +6,7 @@
 #include "kernel/memory.h"
 #include "runtime/status.h"
 
-#define USER_START 0x10000ull          /* Linux's mmap_min_addr */
+#define USER_START 0x10000ull /* Linux's mmap_min_addr */
 #define USER_END   0x00007ffffffff000ull
 
 struct page_space {

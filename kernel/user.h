@@ -14,9 +14,9 @@ struct user_frame {
     u64 r8, r9, r10, r11, r12, r13, r14, r15;
     u64 rip, rflags;
     u64 fs_base, gs_base;
-    u64 orig_rax;   /* the system call's number */
-    u64 full;       /* 1: return with iret, every register matters (after a trap) */
-    u8 *fpu;        /* FPU state area, user_fpu_bytes() long, 64-byte aligned; owner allocates */
+    u64 orig_rax; /* the system call's number */
+    u64 full;     /* 1: return with iret, every register matters (after a trap) */
+    u8 *fpu;      /* FPU state area, user_fpu_bytes() long, 64-byte aligned; owner allocates */
 };
 
 struct user_fault {
@@ -43,7 +43,8 @@ u64 user_fpu_bytes(void);
 void user_fpu_init(u8 *fpu);
 
 /* Brings the frame's FPU state into frame->fpu if this CPU's registers hold it, and forgets that
-   they do: the next user_enter loads it from there.  For signal frames and for copies of a thread. */
+   they do: the next user_enter loads it from there.  For signal frames and for copies of a thread.
+ */
 void user_fpu_sync(struct user_frame *frame);
 
 /* Enters user mode with this frame.  Switching frames saves the old one's FPU state and loads the
