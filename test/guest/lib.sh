@@ -5,7 +5,7 @@ BUILD=${BUILD:-build}
 THUNK=$(realpath "$BUILD/thunk")
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/thunk-test.XXXXXX")
 trap 'rm -rf "$WORK"' EXIT
-LIMIT=${LIMIT:-120} # seconds one machine may take
+LIMIT=${LIMIT:-300} # seconds one machine may take
 
 tests=0
 failed=0

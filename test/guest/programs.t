@@ -53,13 +53,16 @@ sqlite3 "$WORK/sql/data.db" "create table t(id integer primary key, k text, v re
     insert into t select i, 'key' || (i * 7919 % 1009), (i * 104729 % 100003) / 7.0 from n;
     create index tk on t(k);"
 chmod 444 "$WORK/sql/data.db"
+OPTIONS=(--add /etc/passwd) # it asks for a home directory
 same "sqlite3: an aggregate over a read-only database of 100,000 rows" "$WORK/sql" /dev/null \
     /usr/bin/sqlite3 -readonly data.db \
     "select k, count(*), round(avg(v), 6), max(id) from t group by k order by 3 desc limit 50; select count(distinct k) from t;"
 
+OPTIONS=()
+
 # --- jq, gzip, xz ----------------------------------------------------------------------------------
 mkdir -p "$WORK/json" "$WORK/packed"
-awk 'BEGIN { printf "["; for (i = 0; i < 100000; i++) printf "%s{\"id\":%d,\"name\":\"item number %d of the list\",\"tags\":[\"a%d\",\"b\"],\"price\":%.2f}", (i ? "," : ""), i, i, i % 10, i / 3; print "]" }' >"$WORK/json/in.json"
+awk 'BEGIN { printf "["; for (i = 0; i < 122000; i++) printf "%s{\"id\":%d,\"name\":\"item number %d of the list\",\"tags\":[\"a%d\",\"b\"],\"price\":%.2f}", (i ? "," : ""), i, i, i % 10, i / 3; print "]" }' >"$WORK/json/in.json"
 size=$(stat -c %s "$WORK/json/in.json")
 [ "$size" -gt 9000000 ] || echo "# the document is only $size bytes"
 same "jq over a 10 MiB document" "$WORK/json" /dev/null \
