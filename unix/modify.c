@@ -16,7 +16,7 @@ static s64 name_create(struct thread *t, s32 fd, u64 path, bool directory)
     if (!r)
         r = path_start(t, fd, text.text, &start);
     if (!r)
-        r = path_walk(t->process, &start, text.text, WALK_PARENT, &at);
+        r = path_walk(t->process, &start, user_path_string(&text), WALK_PARENT, &at);
     if (r)
         return r;
     if (at.type != LAST_NAME)
@@ -93,7 +93,7 @@ static s64 name_parent(struct thread *t, s32 fd, u64 path, struct path_result *a
     if (!r)
         r = path_start(t, fd, text.text, &start);
     if (!r)
-        r = path_walk(t->process, &start, text.text, WALK_PARENT, at);
+        r = path_walk(t->process, &start, user_path_string(&text), WALK_PARENT, at);
     at->last = ""; /* the text ends here */
     return r;
 }

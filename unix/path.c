@@ -69,17 +69,12 @@ s64 node_lookup(struct process *p, const struct node *directory, const char *nam
         return -ENAMETOOLONG;
     if (directory->virtual)
         return virtual_lookup(p, directory, name, bytes, found);
-    if (directory->inode == p->root && bytes == 3) {
-        const struct virtual_node *root = virtual_root(name, bytes);
-        if (root) {
-            *found = (struct node){NULL, root, NULL, 0};
-            return 0;
-        }
-    } else if (directory->inode == p->root && bytes == 4 && virtual_root(name, bytes)) {
-        *found = (struct node){NULL, virtual_root(name, bytes), NULL, 0};
-        return 0;
-    }
     *found = NODE_NONE;
+    if (directory->inode == p->root) {
+        found->virtual = virtual_root(name, bytes);
+        if (found->virtual)
+            return 0;
+    }
     return syscall_status(inode_lookup(directory->inode, name, bytes, &found->inode));
 }
 
@@ -129,12 +124,12 @@ static bool walk_component(struct walk *w, struct component *c)
     c->last = true;
     c->slashes = false;
     for (u32 i = w->depth; i-- > 0 && c->last;) {
-        for (const char *s = w->stack[i].at; s < w->stack[i].end; s++) {
-            c->last = *s == '/' && c->last;
-            c->slashes = true;
-            if (!c->last)
-                break;
-        }
+        const struct walk_text *rest = &w->stack[i];
+        const char *s = rest->at;
+        c->slashes |= s < rest->end;
+        while (s < rest->end && *s == '/')
+            s++;
+        c->last = s == rest->end;
     }
     return true;
 }
@@ -210,6 +205,11 @@ static void walk_note(struct walk *w, const struct component *c, enum last_type 
     to->slashes = c->slashes;
 }
 
+static bool node_is_link(const struct node *n)
+{
+    return n->inode ? inode_type(n->inode) == INODE_SYMLINK : node_type(n) == S_IFLNK;
+}
+
 /* One component; `found` is where it leads unless a symlink was pushed instead. */
 static s64 walk_step(struct walk *w, const struct component *c)
 {
@@ -228,7 +228,7 @@ static s64 walk_step(struct walk *w, const struct component *c)
         w->result->missing = r == -ENOENT && c->last;
         return r;
     }
-    if (node_type(&found) == S_IFLNK && (!c->last || c->slashes || w->flags & WALK_FOLLOW))
+    if (node_is_link(&found) && (!c->last || c->slashes || w->flags & WALK_FOLLOW))
         return walk_link(w, &found);
     w->at = found;
     if (c->last && (c->slashes || w->flags & WALK_DIRECTORY) && !node_is_directory(&found))
@@ -236,10 +236,9 @@ static s64 walk_step(struct walk *w, const struct component *c)
     return 0;
 }
 
-s64 path_walk(struct process *p, const struct node *start, const char *path, u32 flags,
+s64 path_walk(struct process *p, const struct node *start, struct path_string path, u32 flags,
               struct path_result *to)
 {
-    u64 bytes = strlen(path);
     struct node root = flags & WALK_IN_ROOT ? *start : process_root(p);
     struct walk w;
     w.process = p;
@@ -250,11 +249,11 @@ s64 path_walk(struct process *p, const struct node *start, const char *path, u32
     w.flags = flags;
     w.links = 0;
     w.depth = 1;
-    w.stack[0] = (struct walk_text){path, path + bytes};
+    w.stack[0] = (struct walk_text){path.text, path.text + path.bytes};
     *to = (struct path_result){.type = LAST_ROOT, .last = "", .parent = root};
-    if (!bytes)
+    if (!path.bytes)
         return -ENOENT;
-    s64 r = path[0] == '/' ? walk_to_root(&w) : 0;
+    s64 r = path.text[0] == '/' ? walk_to_root(&w) : 0;
     struct component c;
     while (!r && walk_component(&w, &c)) {
         r = walk_step(&w, &c);
@@ -341,7 +340,7 @@ s64 path_at(struct thread *t, s32 fd, u64 path, u32 walk, bool empty_allowed,
     r = path_start(t, fd, text.text, &start);
     if (r)
         return r;
-    r = path_walk(t->process, &start, text.text, walk, to);
+    r = path_walk(t->process, &start, user_path_string(&text), walk, to);
     to->last = ""; /* the text ends with this call */
     return r;
 }
@@ -350,7 +349,8 @@ s64 path_find(struct process *p, const char *path, struct inode **found)
 {
     struct path_result at;
     struct node start = process_directory(p);
-    s64 r = path_walk(p, &start, path, WALK_FOLLOW, &at);
+    struct path_string text = {path, strlen(path)};
+    s64 r = path_walk(p, &start, text, WALK_FOLLOW, &at);
     if (r)
         return r;
     if (!at.node.inode)

@@ -71,8 +71,14 @@ struct path_result {
     bool missing; /* ENOENT was about the last component alone */
 };
 
+/* Text that may have no terminator. */
+struct path_string {
+    const char *text;
+    u64 bytes;
+};
+
 /* `start` is where a relative path begins. */
-s64 path_walk(struct process *p, const struct node *start, const char *path, u32 flags,
+s64 path_walk(struct process *p, const struct node *start, struct path_string path, u32 flags,
               struct path_result *to);
 
 /* A path argument of a system call, copied in once. */
@@ -80,6 +86,11 @@ struct user_path {
     char text[LINUX_PATH_MOST];
     u64 bytes; /* without the terminator */
 };
+
+static inline struct path_string user_path_string(const struct user_path *path)
+{
+    return (struct path_string){path->text, path->bytes};
+}
 
 /* ENOENT (empty), ENAMETOOLONG, EFAULT; SYSCALL_LATER: return it at once. */
 s64 user_path_get(struct thread *t, u64 address, struct user_path *to);

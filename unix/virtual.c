@@ -60,13 +60,17 @@ static bool name_is(const char *text, const char *name, u64 bytes)
     return strlen(text) == bytes && !memcmp(text, name, bytes);
 }
 
+/* On the way of nearly every absolute path, so the letters decide. */
 const struct virtual_node *virtual_root(const char *name, u64 bytes)
 {
-    static const struct virtual_node *const roots[] = {&virtual_dev, &virtual_proc, &virtual_sys};
-    for (u32 i = 0; i < countof(roots); i++)
-        if (name_is(roots[i]->name, name, bytes))
-            return roots[i];
-    return NULL;
+    const struct virtual_node *root = NULL;
+    if (bytes == 3 && name[0] == 'd')
+        root = &virtual_dev;
+    else if (bytes == 3 && name[0] == 's')
+        root = &virtual_sys;
+    else if (bytes == 4 && name[0] == 'p')
+        root = &virtual_proc;
+    return root && !memcmp(root->name, name, bytes) ? root : NULL;
 }
 
 bool name_number(const char *name, u64 bytes, u32 *number)

@@ -42,7 +42,7 @@ struct virtual_node {
     u64 special;
 };
 
-/* ENOENT, or the root of that name. */
+/* The root of that name, or NULL. */
 const struct virtual_node *virtual_root(const char *name, u64 bytes);
 s64 virtual_lookup(struct process *p, const struct node *directory, const char *name, u64 bytes,
                    struct node *found);
