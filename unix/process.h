@@ -4,6 +4,7 @@
    Lock: `lock` (rank PROCESS) guards the tables; a completion is never applied under it. */
 #pragma once
 
+#include "kernel/clock.h"
 #include "runtime/list.h"
 #include "runtime/lock.h"
 #include "unix/memory.h"
@@ -36,8 +37,11 @@ struct process {
     u64 auxv_start, auxv_end; /* /proc/self/auxv */
     u64 started_ns;           /* monotonic */
     struct signal_table signals;
-    bool exiting;   /* [lock] process_exit was called; threads that come back are dropped */
-    u8 exit_status; /* [lock] */
+    struct timer alarm; /* ITIMER_REAL: unix/alarm.c */
+    struct thunk alarm_expired;
+    u64 alarm_interval_ns; /* 0: it rings once */
+    bool exiting;          /* [lock] process_exit was called; threads that come back are dropped */
+    u8 exit_status;        /* [lock] */
     process_ended ended;
     struct status_handler drained; /* the console has taken the last output */
 };

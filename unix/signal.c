@@ -183,10 +183,10 @@ static void process_killed(struct thread *t, const struct signal_info *info)
     process_exit(p, (u8)(128 + info->signal));
 }
 
-static bool take_pending(struct thread *t, struct signal_info *info)
+bool signal_take_pending(struct thread *t, u64 set, struct signal_info *info)
 {
     struct signal_table *s = &t->process->signals;
-    u64 own = t->signal_pending & ~t->signal_mask, shared = s->pending & ~t->signal_mask;
+    u64 own = t->signal_pending & set, shared = s->pending & set;
     if (own) {
         u32 bit = (u32)__builtin_ctzll(own);
         t->signal_pending &= ~(1ull << bit);
@@ -244,7 +244,7 @@ void signal_deliver(struct thread *t)
     struct process *p = t->process;
     struct signal_info info;
     t->attention = false;
-    while (!p->exiting && take_pending(t, &info)) {
+    while (!p->exiting && signal_take_pending(t, ~t->signal_mask, &info)) {
         u32 signal = (u32)info.signal;
         struct signal_action *action = &p->signals.actions[signal - 1];
         if (signal_is_ignored(p, signal))

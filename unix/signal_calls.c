@@ -3,6 +3,7 @@
 #include "kernel/user_copy.h"
 #include "unix/signal_delivery.h"
 #include "unix/syscall.h"
+#include "unix/time_spec.h"
 
 #define SET_BYTES 8 /* sigset_t of the kernel's interface */
 
@@ -153,4 +154,94 @@ s64 sys_rt_sigsuspend(struct thread *t, u64 set, u64 set_bytes)
     t->attention = true;
     signal_set_mask(t, mask);
     return signal_is_pending(t) ? -EINTR : wait_for_signal(t);
+}
+
+/* --- taking a signal without a handler ----------------------------------------------------------
+ */
+
+struct signal_take {
+    struct thread *thread;
+    u64 set;
+    u64 info;        /* user address; 0: not wanted */
+    u64 mask_before; /* the set is let in while the call waits */
+    bool timed;
+    struct thunk interrupted;
+};
+
+struct user_signal_info { /* siginfo_t */
+    s32 signal, error, code, padding;
+    u64 address, value;
+    u64 rest[12];
+};
+
+/* A pending one of the set, its number returned; 0: none is.  -EFAULT. */
+static s64 take_one(struct thread *t, u64 set, u64 to)
+{
+    struct signal_info info;
+    if (!signal_take_pending(t, set, &info))
+        return 0;
+    struct user_signal_info out = {.signal = info.signal,
+                                   .error = info.error,
+                                   .code = info.code,
+                                   .address = info.address,
+                                   .value = info.value};
+    return to && copy_out(to, &out, sizeof(out)) ? -EFAULT : info.signal;
+}
+
+static void take_end(struct signal_take *w, s64 otherwise)
+{
+    struct thread *t = w->thread;
+    thread_activate(t);
+    s64 taken = take_one(t, w->set, w->info);
+    signal_set_mask(t, w->mask_before);
+    syscall_return(t, taken ? taken : otherwise);
+}
+
+closure_method(thunk, take_timeout, struct thread, timer_expired)
+{
+    take_end(thread_operation(owner(), struct signal_take), -EAGAIN);
+}
+
+closure_method(thunk, take_interrupted, struct signal_take, interrupted)
+{
+    struct signal_take *w = owner();
+    if (w->timed && !timer_cancel(&w->thread->timer))
+        return; /* the timeout's thunk is on the way, and looks for the signal too */
+    take_end(w, -EINTR);
+}
+
+s64 sys_rt_sigtimedwait(struct thread *t, u64 set, u64 info, u64 timeout, u64 set_bytes)
+{
+    struct signal_take *w = thread_operation(t, struct signal_take);
+    struct time_spec spec;
+    u64 wanted, wait_ns = 0;
+    if (set_bytes != SET_BYTES)
+        return -EINVAL;
+    if (copy_in(&wanted, set, sizeof(wanted)))
+        return -EFAULT;
+    if (timeout && copy_in(&spec, timeout, sizeof(spec)))
+        return -EFAULT;
+    if (timeout && !time_spec_ns(&spec, &wait_ns))
+        return -EINVAL;
+    wanted &= ~(signal_bit(SIGNAL_KILL) | signal_bit(SIGNAL_STOP));
+    s64 taken = take_one(t, wanted, info);
+    if (taken)
+        return taken;
+    if (timeout && !wait_ns)
+        return -EAGAIN;
+    if (signal_is_pending(t))
+        return -EINTR;
+    w->thread = t;
+    w->set = wanted;
+    w->info = info;
+    w->mask_before = t->signal_mask;
+    w->timed = timeout != 0;
+    init_method(&w->interrupted, take_interrupted);
+    t->interrupt = &w->interrupted;
+    signal_set_mask(t, t->signal_mask & ~wanted);
+    if (w->timed) {
+        init_method(&t->timer_expired, take_timeout);
+        timer_set(&t->timer, clock_monotonic_ns() + wait_ns, &t->timer_expired);
+    }
+    return SYSCALL_LATER;
 }

@@ -24,5 +24,8 @@ void signal_set_mask(struct thread *t, u64 mask);
 /* Sends one that is not to be blocked or ignored: of a fault, or a broken frame. */
 void signal_force(struct thread *t, const struct signal_info *info);
 
+/* Takes the lowest pending signal of the set, the thread's own first; false: none is pending. */
+bool signal_take_pending(struct thread *t, u64 set, struct signal_info *info);
+
 /* Whether a signal, were it sent now, would be acted upon: pending and not blocked. */
 bool signal_is_pending(const struct thread *t);

@@ -145,6 +145,21 @@ s64 sys_sched_setaffinity(struct thread *t, s32 tid, u64 bytes, u64 mask)
     return cpus & 1 ? 0 : -EINVAL; /* one of the CPUs must be there */
 }
 
+enum { MEMBARRIER_QUERY = 0, MEMBARRIER_GLOBAL = 1, MEMBARRIER_PRIVATE = 8, MEMBARRIER_JOIN = 16 };
+
+/* Threads of one CPU see each other's memory in order already. */
+s64 sys_membarrier(struct thread *t, s32 command, u32 flags, s32 cpu)
+{
+    (void)t, (void)cpu;
+    if (flags)
+        return -EINVAL;
+    if (command == MEMBARRIER_QUERY)
+        return MEMBARRIER_GLOBAL | MEMBARRIER_PRIVATE | MEMBARRIER_JOIN;
+    bool known =
+        command == MEMBARRIER_GLOBAL || command == MEMBARRIER_PRIVATE || command == MEMBARRIER_JOIN;
+    return known ? 0 : -EINVAL;
+}
+
 /* --- clone ------------------------------------------------------------------------------------ */
 
 enum clone_flags {

@@ -125,12 +125,3 @@ s64 sys_times(struct thread *t, u64 address)
     s64 r = address ? time_out(t, address, used, sizeof(used)) : 0;
     return r ? r : (s64)(clock_monotonic_ns() / tick_ns);
 }
-
-/* No interval timer is ever armed, and setitimer is not there yet, so that says the truth. */
-s64 sys_getitimer(struct thread *t, s32 which, u64 address)
-{
-    struct time_pair none[2] = {{0, 0}, {0, 0}};
-    if (which < 0 || which > 2)
-        return -EINVAL;
-    return time_out(t, address, none, sizeof(none));
-}
