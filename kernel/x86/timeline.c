@@ -34,6 +34,7 @@ static void point_log(const char *name, u64 tsc, u64 before, u64 entry)
 void timeline_log(const struct boot_info *boot)
 {
     u64 before = boot->relocated_tsc;
+    log_debug("timeline: entry at tsc %llu", (unsigned long long)boot->entry_tsc);
     point_log("relocated", before, boot->entry_tsc, boot->entry_tsc);
     for (u32 i = 0; i < count; i++) {
         point_log(points[i].name, points[i].tsc, before, boot->entry_tsc);

@@ -39,7 +39,7 @@ linux_guest() { # linux_guest MACHINE INITRD OPTIONS... -- KERNEL ARGUMENTS
 head_row "boot and size"
 "$thunk" build -o "$work/hello.img" --size 64M "$guest/hello"
 "$thunk" build -o "$work/first.img" --size 64M "$guest/first"
-first=$(timeout 120 "$thunk" run --disk "$work/first.img" --accel tcg --kernel-arg log=debug -v \
+first=$(timeout 120 "$thunk" run --disk "$work/first.img" --accel tcg --timeline \
     --qemu-arg -icount --qemu-arg shift=0,sleep=off 2>"$work/first.log" || true)
 entry=$(grep -oE 'entry at tsc [0-9]+' "$work/first.log" | awk '{ print $4; exit }')
 figure=-
