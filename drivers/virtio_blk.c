@@ -395,21 +395,6 @@ static void blk_reset_locked(struct virtio_blk *b, status why)
     requests_fail_locked(b, &b->waiting, s);
 }
 
-closure_method(thunk, blk_expired, struct virtio_blk, expired)
-{
-    struct virtio_blk *b = owner();
-    spin_lock(&b->lock);
-    struct block_request *oldest =
-        !list_empty(&b->flying) ? request_of(b->flying.next) : b->cursor.request;
-    if (oldest && clock_monotonic_ns() - oldest->issued_ns >= BLK_DEADLINE_NS)
-        blk_reset_locked(b,
-                         status_error(ETIMEDOUT, "virtio-blk: a request was not answered in time",
-                                      oldest->sector));
-    else if (oldest)
-        deadline_start(b, oldest->issued_ns);
-    spin_unlock(&b->lock);
-}
-
 /* --- the device's interrupt ------------------------------------------------------------------- */
 
 /* Bounded: every answer ends a part that is in flight, and none is issued meanwhile. */
@@ -422,18 +407,53 @@ static void answers_take_locked(struct virtio_blk *b)
     } while (is_ok(b->queue.failure) && virtqueue_interrupts_on(&b->queue));
 }
 
+static void blk_serve_locked(struct virtio_blk *b)
+{
+    if (b->dead)
+        return;
+    answers_take_locked(b);
+    if (is_ok(b->queue.failure))
+        parts_issue_locked(b);
+    else
+        blk_reset_locked(b, b->queue.failure);
+}
+
 closure_method(thunk, blk_service, struct virtio_blk, service)
 {
     struct virtio_blk *b = owner();
     virtio_service_begin(b->virtio);
     spin_lock(&b->lock);
-    if (!b->dead) {
-        answers_take_locked(b);
-        if (is_ok(b->queue.failure))
-            parts_issue_locked(b);
-        else
-            blk_reset_locked(b, b->queue.failure);
-    }
+    blk_serve_locked(b);
+    spin_unlock(&b->lock);
+    finished_apply(b);
+}
+
+/* The oldest request with the device; NULL: there is none. */
+static struct block_request *oldest_locked(const struct virtio_blk *b)
+{
+    return list_empty(&b->flying) ? b->cursor.request : request_of(b->flying.next);
+}
+
+static void deadline_check_locked(struct virtio_blk *b)
+{
+    const struct block_request *oldest = oldest_locked(b);
+    if (!oldest || b->deadline.pending)
+        return;
+    if (clock_monotonic_ns() - oldest->issued_ns < BLK_DEADLINE_NS)
+        deadline_start(b, oldest->issued_ns);
+    else
+        blk_reset_locked(b,
+                         status_error(ETIMEDOUT, "virtio-blk: a request was not answered in time",
+                                      oldest->sector));
+}
+
+/* A machine that was stopped for a while finds the answers first. */
+closure_method(thunk, blk_expired, struct virtio_blk, expired)
+{
+    struct virtio_blk *b = owner();
+    spin_lock(&b->lock);
+    blk_serve_locked(b);
+    deadline_check_locked(b);
     spin_unlock(&b->lock);
     finished_apply(b);
 }

@@ -623,6 +623,26 @@ static void test_timeout(void)
     fake_end(&f);
 }
 
+/* The answer was there, but its interrupt was not: a machine that was stopped, a lost edge. */
+static void test_late_interrupt(void)
+{
+    static struct fake f;
+    struct op o;
+    fake_init(&f, 8);
+    must(fake_start(&f));
+    op_init(&o, BLOCK_READ, 0, 8);
+    op_pieces(&o, &f.chance);
+    op_issue(&f, &o);
+    fake_answer(&f);
+    now_ns += BLK_DEADLINE_NS;
+    timer_only->pending = false;
+    apply(timer_only->expired);
+    host_run();
+    op_end(&o);
+    ok(is_ok(o.result.s) && f.resets == 1, "the deadline looks for an answer before it resets");
+    fake_end(&f);
+}
+
 static void test_given_up(void)
 {
     static struct fake f;
@@ -704,6 +724,7 @@ int main(void)
     test_refused_devices();
     test_out_of_memory();
     test_timeout();
+    test_late_interrupt();
     test_given_up();
     test_hostile(seed);
     counting_heap_close(&general);
