@@ -134,6 +134,54 @@ ok $? "stat of a file" || diagnose "$WORK/out"
 "$THUNK" tree "$WORK/image" /bin >"$WORK/out" && [ "$(tail -n 1 "$WORK/out")" = '`-- sh -> busybox' ]
 ok $? "tree" || diagnose "$WORK/out"
 
+# --- being the program ------------------------------------------------------------------------------------
+run() { "$THUNK" run --timeout "$LIMIT" "$@"; }
+for machine in microvm pc q35; do
+    run --machine $machine /bin/busybox sh -c 'echo out; echo err >&2; exit 7' >"$WORK/out" 2>"$WORK/err" </dev/null
+    [ $? -eq 7 ] && [ "$(cat "$WORK/out")" = out ] && [ "$(cat "$WORK/err")" = err ]
+    ok $? "$machine: output, error output and exit status are the program's" || diagnose "$WORK/err"
+done
+[ "$( (echo a; sleep 1; echo b) | run /bin/busybox sort -r | tr '\n' ' ')" = "b a " ]
+ok $? "standard input comes as it comes, and ends"
+run /bin/busybox wc -c <&- >"$WORK/out" 2>"$WORK/err"
+ok $? "a closed standard input is an empty one" || diagnose "$WORK/err"
+run /bin/busybox yes </dev/null 2>"$WORK/err" | head -n 1 >"$WORK/out"
+[ "${PIPESTATUS[0]}" -eq 141 ] && [ "$(cat "$WORK/out")" = y ]
+ok $? "a reader that goes away ends the machine, status 141" || diagnose "$WORK/err"
+"$THUNK" run --timeout 2 /bin/busybox sleep 1000 </dev/null >"$WORK/out" 2>"$WORK/err"
+[ $? -eq 124 ] && [ "$(grep -c . "$WORK/err")" -eq 1 ]
+ok $? "--timeout ends it, status 124" || diagnose "$WORK/err"
+for signal in INT:130 TERM:143; do
+    "$THUNK" run /bin/busybox sleep 1000 </dev/null >"$WORK/out" 2>"$WORK/err" &
+    pid=$!
+    sleep 2
+    kill -"${signal%:*}" $pid
+    wait $pid
+    [ $? -eq "${signal#*:}" ] && [ ! -s "$WORK/err" ]
+    ok $? "SIG${signal%:*} ends it, status ${signal#*:}" || diagnose "$WORK/err"
+done
+"$THUNK" run /bin/busybox sleep 1000 </dev/null >"$WORK/out" 2>"$WORK/err" &
+pid=$!
+sleep 2
+machine=$(cat "/proc/$pid/task/$pid/children")
+kill -KILL $pid
+{ wait $pid; } 2>/dev/null
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    kill -0 $machine 2>/dev/null || break
+    sleep 0.3
+done
+[ -n "$machine" ] && ! kill -0 $machine 2>/dev/null
+ok $? "the machine does not outlive a thunk that is killed"
+[ "$(run --add "$tree/deep:/data" --cwd /data -e GREETING=hello /bin/busybox sh -c 'pwd; echo $GREETING; read n <numbers; echo $n' </dev/null)" = "$(printf '/data\nhello\n1')" ]
+ok $? "working directory, environment and added files"
+[ "$(run --hostname box /bin/busybox hostname </dev/null)" = box ]
+ok $? "--hostname"
+run --disk "$WORK/image" </dev/null >"$WORK/out" 2>"$WORK/err" && [ "$(cat "$WORK/out")" = "one two" ]
+ok $? "--disk boots an image that was built" || diagnose "$WORK/err"
+THUNK_KERNEL="$WORK/absent" "$THUNK" run true >"$WORK/out" 2>"$WORK/err" </dev/null
+[ $? -eq 1 ] && grep -q '^thunk: .*absent.*kernel is not there' "$WORK/err"
+ok $? "a kernel that is not there" || diagnose "$WORK/err"
+
 # --- what goes into an image ------------------------------------------------------------------------------
 "$THUNK" build -o "$WORK/libs" lua5.4 >"$WORK/out" 2>&1 && "$THUNK" tree "$WORK/libs" >"$WORK/out" &&
     grep -q 'ld-linux-x86-64.so.2' "$WORK/out" && grep -q 'libm.so.6' "$WORK/out" && grep -q 'libc.so.6' "$WORK/out"
