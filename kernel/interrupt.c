@@ -17,6 +17,7 @@ static struct {
     thunk handler; /* [I] once set */
     const char *name;
 } handlers[VECTOR_LAST_DEVICE + 1];
+static u8 unexpected[256]; /* reported once each */
 static u32 vector_next = VECTOR_FIRST_DEVICE;
 
 status interrupt_allocate(thunk handler, const char *name, u8 *vector)
@@ -56,7 +57,7 @@ static void vector_handle(u8 vector)
         timer_interrupt();
     else if (vector <= VECTOR_LAST_DEVICE && handlers[vector].handler)
         apply(handlers[vector].handler);
-    else
+    else if (!unexpected[vector]++)
         log_warning("interrupt: vector %u came, and nobody handles it", vector);
 }
 

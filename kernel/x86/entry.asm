@@ -74,7 +74,7 @@ return_with_sysret:
     mov rcx, [rdi + FRAME_RIP]
     mov rax, rcx
     shr rax, 47
-    jnz user_return_full
+    jnz .not_user
     mov r11, [rdi + FRAME_RFLAGS]
     mov rax, [rdi + FRAME_RAX]
     mov rsi, [rdi + FRAME_RSI]
@@ -86,7 +86,10 @@ return_with_sysret:
     mov rdi, [rdi + FRAME_RDI]
     swapgs
     o64 sysret
+return_with_sysret.not_user:
+    mov qword [rdi + FRAME_FULL], 1
 syscall_entry.long:
+    mov rsp, [gs:CPU_STACK_TOP]
     call user_resume                ; does not come back
 
 ; A 32-bit SYSCALL (AMD): there is no such interface.  The call returns ENOSYS.

@@ -131,6 +131,10 @@ __attribute__((noreturn)) static void frame_return(struct cpu *cpu, struct user_
     if (!frame->full)
         user_return_fast(frame);
     frame->rflags = (frame->rflags & RFLAGS_USER) | RFLAGS_IF | RFLAGS_ALWAYS;
+    /* IRET to such an address would fault in the kernel.  The first one beyond user space faults
+       in the program, whose fault it is. */
+    if (!address_canonical(frame->rip))
+        frame->rip = USER_END;
     user_return_full(frame);
 }
 

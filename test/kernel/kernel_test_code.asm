@@ -7,6 +7,7 @@ global invalid_opcode_caught
 global user_program_calls, user_program_calls_end
 global user_program_faults, user_program_faults_end
 global user_program_fpu, user_program_fpu_end
+global user_program_jumps, user_program_jumps_end
 global user_program_spins, user_program_spins_end
 
 section .text
@@ -100,6 +101,13 @@ user_program_fpu:
     mov eax, 60
     syscall
 user_program_fpu_end:
+
+; Lets call 15 change where it returns to.
+user_program_jumps:
+    mov eax, 15
+    syscall
+    ud2
+user_program_jumps_end:
 
 ; Until somebody takes the CPU away and writes to [rdi].
 user_program_spins:

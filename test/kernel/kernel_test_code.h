@@ -10,4 +10,5 @@ bool invalid_opcode_caught(void);
 extern const u8 user_program_calls[], user_program_calls_end[];
 extern const u8 user_program_faults[], user_program_faults_end[];
 extern const u8 user_program_fpu[], user_program_fpu_end[];
+extern const u8 user_program_jumps[], user_program_jumps_end[];
 extern const u8 user_program_spins[], user_program_spins_end[];

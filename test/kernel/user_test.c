@@ -12,6 +12,7 @@
 #define DATA_AT   0x500000ull
 #define ABSENT_AT 0x600000ull
 
+#define CALL_JUMP    15 /* to rdi, with the full frame when rsi is 1 */
 #define CALL_YIELD   24
 #define CALL_GETPPID 39
 #define CALL_EXIT    60
@@ -61,6 +62,10 @@ static void on_syscall(struct user_frame *frame)
     case CALL_GETPPID:
         frame->rax = 42;
         return;
+    case CALL_JUMP:
+        frame->rip = frame->rdi;
+        frame->full = frame->rsi;
+        return;
     case CALL_YIELD:
         run_thread(&thread_of(frame)->run);
         run_loop();
@@ -69,10 +74,15 @@ static void on_syscall(struct user_frame *frame)
     }
 }
 
+/* Where a program is to fault, and end; 0: nowhere. */
+static u64 fault_awaited;
+
 /* The absent page comes at the first fault, with a mark in it. */
 static void on_fault(struct user_frame *frame, const struct user_fault *fault)
 {
     faults_seen++;
+    if (fault_awaited && fault->address == fault_awaited && fault->vector == 14)
+        thread_exits(thread_of(frame), 1);
     if (fault->vector != 14 || align_down(fault->address, PAGE_BYTES) != ABSENT_AT ||
         !is_ok(page_map(&space, ABSENT_AT, physical_of(data), PAGE_BYTES, PAGE_USER))) {
         test_note("fault %u at %#llx, rip %#llx", fault->vector, (unsigned long long)fault->address,
@@ -155,6 +165,26 @@ static void faults(void)
     expect(thread_start(0, ABSENT_AT, 0, 0x1234567));
 }
 
+/* Where rip ends is nowhere in either half: the program faults, not the kernel. */
+static void jump_begin(u64 full)
+{
+    if (!user_possible())
+        return;
+    expect(space_prepare(user_program_jumps, user_program_jumps_end));
+    fault_awaited = USER_END;
+    expect(thread_start(0, 1ull << 63, full, 1));
+}
+
+static void jump_short(void)
+{
+    jump_begin(0);
+}
+
+static void jump_full(void)
+{
+    jump_begin(1);
+}
+
 static void fpu_is_kept(void)
 {
     if (!user_possible())
@@ -200,6 +230,8 @@ static void slices_came(void)
 const struct kernel_test user_tests[] = {
     {"system calls keep the registers", system_calls},
     {"a fault brings the page, and the program goes on", faults},
+    {"a system call returns to nowhere", jump_short},
+    {"a signal returns to nowhere", jump_full},
     {"two threads keep their FPU state and FS base", fpu_is_kept},
     {"a timer interrupts threads that spin", slices},
     {"spinning threads take turns", slices_came},
