@@ -17,6 +17,8 @@ struct file_read {
     u64 offset;  /* of sg's first byte in the file */
     u64 at, end; /* what is left to copy, in the file */
     u32 attempts;
+    bool fetching, fetched_at_once; /* the completion came inside the call */
+    status fetch_status;
     struct merge branches;
     struct status_handler fetched; /* pages for the copying have come */
     struct status_handler joined;
@@ -123,27 +125,44 @@ static bool copy_cached(struct file_read *f)
     return true;
 }
 
-static void copy_fetch(struct file_read *f);
+static void copy_continue(struct file_read *f, status s);
 
 closure_method(status_handler, copy_fetched, struct file_read, fetched, status s)
 {
     struct file_read *f = owner();
-    if (is_ok(s) && !copy_cached(f)) {
-        if (++f->attempts < COPY_ATTEMPTS_MOST) {
-            copy_fetch(f);
-            return;
-        }
-        s = status_error(ENOMEM, "fs: no memory to keep what was read", f->inode->number);
+    if (f->fetching) {
+        f->fetched_at_once = true;
+        f->fetch_status = s;
+    } else {
+        copy_continue(f, s);
     }
-    apply(f->copied, s);
 }
 
-static void copy_fetch(struct file_read *f)
+/* False when the pages are on their way: then copy_fetched goes on. */
+static bool copy_fetch(struct file_read *f)
 {
     u64 first = f->at >> BLOCK_ORDER;
     u64 end = (f->end + BLOCK_BYTES - 1) >> BLOCK_ORDER;
+    f->fetching = true;
+    f->fetched_at_once = false;
     init_method(&f->fetched, copy_fetched);
     pages_fetch(f->inode, first, min(end - first, (u64)COPY_PAGES_MOST), &f->fetched);
+    f->fetching = false;
+    return f->fetched_at_once;
+}
+
+/* A fetch of holes completes inside the call; a loop keeps a long one from nesting. */
+static void copy_continue(struct file_read *f, status s)
+{
+    while (is_ok(s) && !copy_cached(f)) {
+        if (f->attempts++ == COPY_ATTEMPTS_MOST)
+            s = status_error(ENOMEM, "fs: no memory to keep what was read", f->inode->number);
+        else if (copy_fetch(f))
+            s = f->fetch_status;
+        else
+            return;
+    }
+    apply(f->copied, s);
 }
 
 /* --- public ----------------------------------------------------------------------------------- */
@@ -197,7 +216,7 @@ void file_read(struct inode *i, u64 offset, struct sg_list *sg, u64 *bytes, stat
     direct_start(f, range_of(offset >> BLOCK_ORDER, (offset + direct) >> BLOCK_ORDER));
     if (f->at < f->end && !copy_cached(f)) {
         f->copied = apply_merge(&f->branches);
-        copy_fetch(f);
+        copy_continue(f, STATUS_OK);
     }
     merge_finish(&f->branches);
 }

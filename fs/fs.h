@@ -21,8 +21,10 @@ struct filesystem_environment {
     void (*warn)(const char *format, ...) __attribute__((format(printf, 1, 2))); /* one line */
 };
 
-/* Replays the log.  `done` gets the filesystem, or NULL and why: EINVAL (not ours, or a version we
-   do not know), EIO (device), EBADMSG (no valid superblock, or damage), ENOMEM.  Applied once. */
+/* Replays the log.  `done` is applied from the run loop, or before returning when not even the
+   first read could be started.  It gets the filesystem, or NULL and why: EINVAL (not ours, or a
+   version we do not know), EIO (device), EBADMSG (no valid superblock, or damage), ENOMEM.  Applied
+   once. */
 void filesystem_mount(const struct filesystem_environment *environment, mount_handler done);
 /* No operation may be in flight. */
 void filesystem_unmount(struct filesystem *fs);
@@ -93,11 +95,13 @@ void page_release(struct page *p); /* held pages are not evicted */
 
 /* Brings pages [first, first + count) into the cache, through a merge of one branch an extent.
    done: applied once, from the run loop, or before returning when nothing had to be read.
-   EIO (device, checksum), ENOMEM.  They may be evicted again before the caller holds them: look
-   again, and ask again. */
+   EIO (device, checksum), ENOMEM: when the first page could not be had.  What follows it may be
+   read-ahead, so a failure there shows only when somebody fetches from there.  Pages may be evicted
+   again before the caller holds them: look again, and ask again. */
 void pages_fetch(struct inode *i, u64 first, u64 count, status_handler done);
 
-/* The read-ahead rule in one place: call on a sequential miss; fetches more than was asked. */
+/* The read-ahead rule in one place: how many pages to fetch from `first` on, when `count` are
+   needed.  More than that when the misses of this file come in order. */
 u64 pages_read_ahead(struct inode *i, u64 first, u64 count);
 
 /* Drops clean, unheld pages until at least `pages` were freed or none is left. */

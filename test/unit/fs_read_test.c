@@ -1,0 +1,227 @@
+/* Reading through the page cache: failures of single blocks, fetches that meet, requests in flight,
+   holds, holes without end, and the errors of look-up. */
+#include "fs/format.h"
+#include "test/host/fs_fixture.h"
+#include "test/host/harness.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct test_tree tree;
+static struct host_disk disk;
+static struct filesystem *fs;
+
+static struct inode *file(const char *path)
+{
+    struct inode *i = test_lookup(fs, path);
+    if (!i)
+        panic("%s is not in the image", path);
+    return i;
+}
+
+static status fetch(struct inode *i, u64 first, u64 count)
+{
+    struct host_result r;
+    pages_fetch(i, first, count, host_result_init(&r));
+    host_run();
+    must(r.applied == 1);
+    return r.s;
+}
+
+static bool page_right(const char *path, u64 index)
+{
+    static u8 expected[BLOCK_BYTES];
+    struct inode *i = file(path);
+    struct page *p = page_find(i, index);
+    for (u32 n = 0; n < tree.count; n++)
+        if (strcmp(tree.nodes[n].path, path) == 0)
+            tree_content(&tree.nodes[n], index * BLOCK_BYTES, expected, BLOCK_BYTES);
+    bool right = p && memcmp(page_memory(p), expected, BLOCK_BYTES) == 0;
+    if (p)
+        page_release(p);
+    return right;
+}
+
+/* The disk's copy of a page of a file, found by what it holds. */
+static u8 *page_on_disk(const struct tree_node *n, u64 index)
+{
+    static u8 expected[BLOCK_BYTES];
+    tree_content(n, index * BLOCK_BYTES, expected, BLOCK_BYTES);
+    for (u64 at = 0; at < disk.length; at += BLOCK_BYTES)
+        if (memcmp(disk.bytes + at, expected, BLOCK_BYTES) == 0)
+            return disk.bytes + at;
+    panic("page %llu of %s is not on the disk", (unsigned long long)index, n->path);
+}
+
+static void test_bad_block(const struct tree_node *n)
+{
+    struct inode *i = file(n->path);
+    u8 *block = page_on_disk(n, 20);
+    block[100] ^= 4;
+    warn_lines = 0;
+    ok(is_ok(fetch(i, 0, 64)), "a bad block among those read ahead does not fail the first page");
+    ok(page_right(n->path, 0) && page_right(n->path, 19) && page_right(n->path, 21),
+       "the blocks around it are right");
+    ok(!page_find(i, 20), "the bad one is not in the cache");
+    is(warn_lines, 1, "one line: %s", warn_last);
+    ok(strstr(warn_last, n->path) && strstr(warn_last, "81920"), "it names file and offset");
+    is(status_errno(fetch(i, 20, 1)), EIO, "fetched as the first page it is EIO");
+    is(status_errno(fetch(i, 20, 10)), EIO, "with others behind it too");
+    block[100] ^= 4;
+    ok(is_ok(fetch(i, 20, 1)) && page_right(n->path, 20), "and right when the disk is right again");
+    page_cache_reclaim(fs, ~0ull);
+}
+
+static void test_meeting(const char *path)
+{
+    struct host_result a, b, c;
+    struct inode *i = file(path);
+    (void)fetch(i, 100, 1); /* the checksums are there from now on */
+    u64 calls = disk.calls;
+    pages_fetch(i, 0, 32, host_result_init(&a));
+    pages_fetch(i, 16, 8, host_result_init(&b));
+    pages_fetch(i, 30, 10, host_result_init(&c));
+    host_run();
+    ok(a.applied == 1 && b.applied == 1 && c.applied == 1, "fetches that meet all complete");
+    ok(is_ok(a.s) && is_ok(b.s) && is_ok(c.s), "and succeed");
+    is(disk.calls - calls, 2, "what one is reading already is not read twice");
+    page_cache_reclaim(fs, ~0ull);
+    pages_fetch(i, 0, 32, host_result_init(&a));
+    pages_fetch(i, 0, 1, host_result_init(&b));
+    disk.fail_at = disk.calls + 2; /* the data; the checksums come first */
+    host_run();
+    ok(a.applied == 1 && b.applied == 1 && is_ok(a.s) && is_ok(b.s),
+       "a device error in a long read: the first page is asked for once more");
+    disk.fail_at = 0;
+    page_cache_reclaim(fs, ~0ull);
+}
+
+static void test_flight(const char *path)
+{
+    struct inode *i = file(path);
+    disk.in_flight_most = disk.largest = 0;
+    ok(is_ok(fetch(i, 0, 512)), "2 MiB are fetched");
+    ok(disk.in_flight_most >= 8 && disk.largest >= 256 * KiB,
+       "with %llu requests in flight of at most %llu bytes",
+       (unsigned long long)disk.in_flight_most, (unsigned long long)disk.largest);
+    u64 window = 0;
+    for (u64 at = 0; at < 2000; at += window)
+        window = pages_read_ahead(i, at, 1);
+    ok(window >= 128, "reading in order, the window grows to %llu pages",
+       (unsigned long long)window);
+    ok(pages_read_ahead(i, 77, 1) <= 32, "and is small again after a jump");
+    is(pages_read_ahead(i, 1 << 30, 3), 3, "behind the end nothing is added");
+    page_cache_reclaim(fs, ~0ull);
+}
+
+static void test_holds(const char *path)
+{
+    struct inode *i = file(path);
+    must(is_ok(fetch(i, 0, 4)));
+    struct page *p = page_find(i, 2);
+    must(p);
+    page_hold(p);
+    page_release(p);
+    page_cache_reclaim(fs, ~0ull);
+    struct page *again = page_find(i, 2);
+    ok(again == p, "a held page is not reclaimed");
+    ok(!page_find(i, 1), "others are");
+    page_release(p);
+    page_release(p);
+    page_cache_reclaim(fs, ~0ull);
+    ok(!page_find(i, 2), "released, it is reclaimed");
+}
+
+/* Memory that is no whole number of blocks takes the way through the cache. */
+static void test_endless_hole(const struct tree_node *n)
+{
+    u64 bytes = 300 * MiB, got = 0, wrong = 0;
+    u8 *to = malloc(bytes);
+    if (!to)
+        skip_all("no memory for a large buffer");
+    memset(to, 1, bytes);
+    status s = test_read(file(n->path), 1, to, bytes - 1, &got);
+    for (u64 at = 0; at < bytes - 1; at++)
+        wrong += to[at] != 0;
+    ok(is_ok(s) && got == bytes - 1 && wrong == 0, "300 MiB of a hole read as zeroes");
+    is(to[bytes - 1], 1, "and not a byte more");
+    s = test_read(file(n->path), n->bytes - 10, to, 4096, &got);
+    ok(is_ok(s) && got == 10, "a read at the end is short");
+    s = test_read(file(n->path), n->bytes, to, 4096, &got);
+    ok(is_ok(s) && got == 0, "and behind it empty");
+    free(to);
+}
+
+static void test_errors(void)
+{
+    struct inode *i, *root = filesystem_root(fs);
+    char name[256], byte;
+    u64 got;
+    memset(name, 'x', sizeof(name));
+    is(status_errno(inode_lookup(root, "none", 4, &i)), ENOENT, "a name that is not there");
+    is(status_errno(inode_lookup(root, name, 256, &i)), ENAMETOOLONG, "a name of 256 bytes");
+    is(status_errno(inode_lookup(file("/long"), "x", 1, &i)), ENOTDIR, "a name in a file");
+    is(status_errno(test_read(root, 0, &byte, 1, &got)), EISDIR, "a directory is not read");
+    ok(inode_parent(root) == root, "the root's parent is the root");
+    struct filesystem_statistics s = filesystem_statistics(fs);
+    ok(s.blocks == disk.length / BLOCK_BYTES && s.blocks_free < s.blocks &&
+           s.inodes == 3 + s.inodes_free,
+       "statistics: %llu of %llu blocks are free", (unsigned long long)s.blocks_free,
+       (unsigned long long)s.blocks);
+}
+
+/* --- the image -------------------------------------------------------------------------------- */
+
+closure_function(thunk, poll_queue, ())
+{
+    host_run();
+}
+
+closure_function(builder_source, all_hole, (), u64 offset, void *to, u64 bytes, bool *hole)
+{
+    (void)offset, (void)to, (void)bytes;
+    *hole = true;
+    return true;
+}
+
+static void image_make(struct tree_node *n, struct tree_node *endless)
+{
+    struct builder_options o = {.uuid = "readreadreadre", .data_checksums = true};
+    struct builder *b = builder_create(host_heap);
+    struct builder_node nodes[] = {
+        {.path = "/long", .type = INODE_FILE, .bytes = n->bytes, .source = &n->source},
+        {.path = "/endless",
+         .type = INODE_FILE,
+         .bytes = endless->bytes,
+         .source = stack_closure(all_hole)},
+    };
+    must(is_ok(builder_add(b, &nodes[0])));
+    must(is_ok(builder_add(b, &nodes[1])));
+    host_disk_init(&disk, builder_size(b, &o));
+    must(is_ok(builder_write(b, &o, &disk.device, stack_closure(poll_queue))));
+    builder_destroy(b);
+}
+
+int main(void)
+{
+    status why;
+    test_tree_init(&tree);
+    struct tree_node *n = test_tree_add(&tree, NULL, "long", INODE_FILE);
+    struct tree_node *endless = test_tree_add(&tree, NULL, "endless", INODE_FILE);
+    n->bytes = 8 * MiB;
+    endless->bytes = 1 * GiB + 17;
+    image_make(n, endless);
+    fs = test_mount(&disk, host_heap, host_heap, 3000, &why);
+    if (!fs)
+        panic("%s", status_text(why));
+    test_bad_block(n);
+    test_meeting(n->path);
+    test_flight(n->path);
+    test_holds(n->path);
+    test_endless_hole(endless);
+    test_errors();
+    filesystem_unmount(fs);
+    host_disk_destroy(&disk);
+    test_tree_destroy(&tree);
+    return done_testing();
+}
