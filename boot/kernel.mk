@@ -7,6 +7,7 @@
 KERNEL_FLAGS := -O2 -ffreestanding -fPIE -fvisibility=hidden -mgeneral-regs-only -mno-red-zone \
                 -fno-stack-protector -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
                 -fcf-protection=none -ffunction-sections -fdata-sections -MMD -MP
+KERNEL_NASM   = $(NASM) -f elf64 -g -F dwarf -i . -MD $(@:.o=.d) -MP -o $@ $<
 KERNEL_LINK  := -pie --no-dynamic-linker -z norelro -z noexecstack -z pack-relative-relocs \
                 -z max-page-size=4096 --gc-sections --build-id=none -nostdlib -T boot/kernel.ld \
                 --no-warn-rwx-segments
@@ -32,9 +33,14 @@ $(BUILD)/kernel-debug/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(KERNEL_FLAGS) -DCLOSURE_CHECKS=1 -c -o $@ $<
 
-$(BUILD)/kernel/%.asm.o $(BUILD)/kernel-debug/%.asm.o: %.asm
+# Two rules: make takes a pattern with two targets to make both at once.
+$(BUILD)/kernel/%.asm.o: %.asm
 	@mkdir -p $(@D)
-	$(NASM) -f elf64 -g -F dwarf -i . -MD $(@:.o=.d) -MP -o $@ $<
+	$(KERNEL_NASM)
+
+$(BUILD)/kernel-debug/%.asm.o: %.asm
+	@mkdir -p $(@D)
+	$(KERNEL_NASM)
 
 # $(1): the folder of the objects, $(2): the objects, $(3): the result
 define kernel_link
@@ -59,6 +65,6 @@ $(BUILD)/kernel.iso: $(BUILD)/kernel.elf boot/grub.cfg
 	@mkdir -p $(BUILD)/iso/boot/grub
 	cp $< $(BUILD)/iso/boot/kernel.elf
 	cp boot/grub.cfg $(BUILD)/iso/boot/grub/grub.cfg
-	grub-mkrescue -o $@ $(BUILD)/iso
+	grub-mkrescue -o $@ $(BUILD)/iso >$(BUILD)/iso.log 2>&1 || { cat $(BUILD)/iso.log; exit 1; }
 
 -include $(KERNEL_OBJECTS:.o=.d) $(KERNEL_DEBUG_OBJECTS:.o=.d)
