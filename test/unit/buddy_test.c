@@ -1,0 +1,152 @@
+/* The buddy allocator and the slabs: random work against what is known of every block, and what is
+   left when all of it came back. */
+#include "kernel/buddy.c"
+#include "kernel/slab.c"
+
+#include "runtime/random.h"
+#include "test/host/harness.h"
+
+#include <stdlib.h>
+
+#define PAGE         4096ull
+#define PAGES        3000ull
+#define BLOCKS       2000
+#define STEPS        400000
+#define ORDERS_ASKED 6
+
+enum kind { OBJECT, BLOCK, PAGE_RUN };
+
+struct piece {
+    u8 *memory; /* NULL: none now */
+    u64 bytes;
+    enum kind kind;
+    u8 mark;
+};
+
+static struct buddy buddy_tested;
+static struct slab_heap slabs_tested;
+static struct piece pieces[BLOCKS];
+
+/* The first and the last bytes say whether somebody else has it too. */
+static void piece_mark(struct piece *p)
+{
+    u64 ends = min(p->bytes, 64ull);
+    memset(p->memory, p->mark, ends);
+    memset(p->memory + p->bytes - ends, p->mark, ends);
+}
+
+static void piece_check(const struct piece *p)
+{
+    u64 ends = min(p->bytes, 64ull);
+    for (u64 i = 0; i < ends; i++)
+        must(p->memory[i] == p->mark && p->memory[p->bytes - 1 - i] == p->mark);
+}
+
+static void piece_take(struct piece *p, struct random *r)
+{
+    u64 chance = random_below(r, 20);
+    p->kind = chance == 0 ? BLOCK : chance == 1 ? PAGE_RUN : OBJECT;
+    p->mark = (u8)random_next(r);
+    u32 order = (u32)random_below(r, ORDERS_ASKED);
+    u64 alignment = PAGE << order;
+    if (p->kind == OBJECT) {
+        p->bytes = 1 + random_below(r, SLAB_BYTES_MOST);
+        p->memory = slab_allocate(&slabs_tested, p->bytes);
+        alignment = max(p->bytes & -p->bytes, 16ull);
+    } else {
+        p->bytes = PAGE << order;
+        p->memory = buddy_allocate(&buddy_tested, order);
+    }
+    if (!p->memory)
+        return;
+    u64 offset = (u64)p->memory - buddy_tested.base;
+    must(offset % alignment == 0 && offset + p->bytes <= PAGES * PAGE);
+    if (p->kind == PAGE_RUN) {
+        u64 kept = 1 + random_below(r, 1ull << order);
+        buddy_free_pages(&buddy_tested, p->memory + kept * PAGE, (1ull << order) - kept);
+        p->bytes = kept * PAGE;
+    }
+    piece_mark(p);
+}
+
+static void piece_give(struct piece *p)
+{
+    piece_check(p);
+    if (p->kind == OBJECT)
+        slab_free(&slabs_tested, p->memory, p->bytes);
+    else if (p->kind == BLOCK)
+        buddy_free(&buddy_tested, p->memory, ceil_log2(p->bytes / PAGE));
+    else
+        buddy_free_pages(&buddy_tested, p->memory, p->bytes / PAGE);
+    p->memory = NULL;
+}
+
+static u64 free_pages_counted(void)
+{
+    u64 pages = 0;
+    for (u32 order = 0; order < BUDDY_ORDERS; order++) {
+        u64 blocks = 0;
+        list_for_each (&buddy_tested.free[order], block)
+            blocks++;
+        must(!!blocks == (buddy_tested.orders_free >> order & 1));
+        pages += blocks << order;
+    }
+    return pages;
+}
+
+static void test_random(struct random *r, u64 total)
+{
+    u64 refused = 0;
+    for (u32 step = 0; step < STEPS; step++) {
+        struct piece *p = &pieces[random_below(r, BLOCKS)];
+        if (p->memory)
+            piece_give(p);
+        else
+            piece_take(p, r);
+        refused += !p->memory && p->kind == BLOCK;
+    }
+    is(free_pages_counted(), buddy_tested.free_pages, "the lists hold the pages that are free");
+    for (u32 i = 0; i < BLOCKS; i++)
+        if (pieces[i].memory)
+            piece_give(&pieces[i]);
+    ok(buddy_tested.free_pages + SLAB_CLASSES + 1 >= total,
+       "all comes back, but for one empty slab of each class");
+    is(free_pages_counted(), buddy_tested.free_pages, "and the lists agree again");
+}
+
+/* Every block of a wiped allocator joins its buddy: the same lists as in the beginning. */
+static void test_joining(u64 total)
+{
+    u32 orders_before = buddy_tested.orders_free;
+    u64 count = 0;
+    static void *taken[PAGES];
+    while ((taken[count] = buddy_allocate(&buddy_tested, 0)))
+        count++;
+    is(count, total, "every page can be taken alone");
+    ok(!buddy_tested.free_pages && !buddy_tested.orders_free, "and then there is none left");
+    for (u64 i = 0; i < count; i++)
+        buddy_free(&buddy_tested, taken[i * 7 % count], 0);
+    is(buddy_tested.orders_free, orders_before, "given back in another order, they join again");
+}
+
+int main(void)
+{
+    struct random r;
+    random_init(&r, test_seed());
+    void *memory = aligned_alloc(PAGE, PAGES * PAGE);
+    void *metadata = malloc(buddy_metadata_bytes(PAGES));
+    struct slab *slabs = malloc(PAGES * sizeof(*slabs));
+    must(memory && metadata && slabs);
+    buddy_init(&buddy_tested, (u64)memory, PAGES, metadata);
+    slab_init(&slabs_tested, &buddy_tested, slabs);
+    buddy_add(&buddy_tested, range_of(3, 700));
+    buddy_add(&buddy_tested, range_of(801, PAGES));
+    u64 total = buddy_tested.free_pages;
+    is(total, 697 + PAGES - 801, "pages of two ranges");
+    test_joining(total);
+    test_random(&r, total);
+    free(slabs);
+    free(metadata);
+    free(memory);
+    return done_testing();
+}
