@@ -168,6 +168,8 @@ void kernel_start(struct boot_info *boot)
     log_take_options();
     log_info("started by %s, %u KiB of memory free", boot->loader,
              BYTES_AS_KIB(memory_statistics().free_bytes));
+    log_debug("the image is at %llx, the direct map at %llx", (unsigned long long)boot->image.start,
+              (unsigned long long)boot->direct_map_base);
     timeline_note("machine up");
     machine.boot = boot;
     init_method(&machine.attach, disk_found);
