@@ -9,7 +9,7 @@
 
 BUILD=${BUILD:-build}
 KERNEL=$BUILD/kernel-test.elf
-LIMIT=${KERNEL_TEST_SECONDS:-120}
+LIMIT=${KERNEL_TEST_SECONDS:-240}
 WORK=$(mktemp -d) || exit 1
 trap 'rm -rf "$WORK"' EXIT
 trap 'exit 1' INT TERM

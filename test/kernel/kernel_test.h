@@ -9,7 +9,7 @@
 #include "kernel/run_loop.h"
 #include "runtime/closure.h"
 
-#define TEST_SECONDS 30
+#define TEST_SECONDS 60
 
 struct kernel_test {
     const char *name;
