@@ -13,10 +13,20 @@ enum map_flags {
     MAP_32BIT = 0x40,
     MAP_GROWSDOWN = 0x100,
     MAP_NORESERVE = 0x4000,
+    MAP_LOCKED = 0x2000,
     MAP_POPULATE = 0x8000,
+    MAP_DENYWRITE = 0x800, /* these mean nothing to Linux either */
+    MAP_EXECUTABLE = 0x1000,
+    MAP_NONBLOCK = 0x10000,
+    MAP_STACK = 0x20000,
     MAP_HUGETLB = 0x40000,
     MAP_FIXED_NOREPLACE = 0x100000,
 };
+
+#define MAP_KNOWN                                                                                  \
+    (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_NORESERVE | MAP_LOCKED |               \
+     MAP_POPULATE | MAP_DENYWRITE | MAP_EXECUTABLE | MAP_NONBLOCK | MAP_STACK | MAP_HUGETLB |      \
+     MAP_FIXED_NOREPLACE)
 
 #define PROTECTION_KNOWN (REGION_PROTECTION | 0x8 /* PROT_SEM: means nothing on x86 */)
 
@@ -44,6 +54,10 @@ static s64 map_model(struct process *p, u32 protection, u32 flags, s32 fd, u64 o
     u32 type = flags & MAP_TYPE;
     if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
         return -EINVAL;
+    if (flags & MAP_GROWSDOWN)
+        return -EOPNOTSUPP; /* only the stack grows, and it has its room from the start */
+    if (type == MAP_SHARED_VALIDATE && (flags & ~(u32)MAP_KNOWN))
+        return -EOPNOTSUPP;
     if (flags & MAP_HUGETLB)
         return -ENOMEM; /* as where no huge pages were reserved */
     bool shared = type != MAP_PRIVATE;
@@ -127,7 +141,7 @@ s64 sys_mmap(struct thread *t, u64 address, u64 bytes, u32 protection, u32 flags
         inode_release(model.inode);
     if (result)
         return result;
-    if (flags & MAP_POPULATE)
+    if (flags & (MAP_POPULATE | MAP_LOCKED))
         map_populate(m, r, &model);
     return (s64)r.start;
 }

@@ -123,5 +123,7 @@ s64 sys_mremap(struct thread *t, u64 address, u64 old_bytes, u64 new_bytes, u32 
                          : region_remove(m, range_of(old.start + new_bytes, old.end));
         return result ? result : (s64)address;
     }
+    if ((r->flags & REGION_WRITE) && new_bytes > memory_statistics().total_bytes)
+        return -ENOMEM; /* as mmap refuses it */
     return move_elsewhere(m, r, old, new_bytes, flags, target);
 }

@@ -162,9 +162,12 @@ void signal_exception(struct thread *t, const struct user_fault *fault)
 
 /* --- delivery --------------------------------------------------------------------------------- */
 
+/* Of a fault, not sent by anybody: then where it happened is worth saying. */
 static bool fault_signal(const struct signal_info *info)
 {
-    return info->code > 0 && info->signal != SIGNAL_PIPE;
+    return info->code > 0 && (info->signal == SIGNAL_SEGV || info->signal == SIGNAL_BUS ||
+                              info->signal == SIGNAL_ILL || info->signal == SIGNAL_FPE ||
+                              info->signal == SIGNAL_TRAP);
 }
 
 /* The last word about a process that a signal ends: what, where, and in which file. */

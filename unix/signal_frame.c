@@ -184,7 +184,7 @@ s64 signal_frame_push(struct thread *t, const struct signal_info *info,
 /* --- rt_sigreturn ------------------------------------------------------------------------------
  */
 
-#define FLAGS_OF_USER 0x244dd5ull /* CF PF AF ZF SF TF DF OF RF AC ID */
+#define FLAGS_OF_USER 0x240dd5ull /* CF PF AF ZF SF TF DF OF AC ID */
 #define MXCSR_OFFSET  24
 #define MXCSR_KNOWN   0xffffu
 #define XSTATE_BV     512 /* Intel SDM 1, 13.4.2: the XSAVE header */
