@@ -366,10 +366,10 @@ s64 path_find(struct process *p, const char *path, struct inode **found)
 static const char *directory_name(struct process *p, const struct node *n, u64 *bytes)
 {
     if (n->virtual) {
-        *bytes = strlen(n->virtual->name);
-        return n->virtual->name;
+        const char *name = virtual_name(p, n);
+        *bytes = strlen(name);
+        return name;
     }
-    (void)p;
     struct directory_entry e = {.cookie = 0};
     struct inode *above = inode_parent(n->inode);
     while (directory_next(above, e.cookie, &e)) {

@@ -282,7 +282,8 @@ static s64 file_target(struct process *p, struct file *f, char *to, u64 most)
     if (f->node.virtual) {
         const struct virtual_node *v = f->node.virtual;
         struct node above = {NULL, v->parent ? v->parent : v, NULL, f->node.index};
-        return path_text(p, &above, v->name, v->parent ? strlen(v->name) : 0, to, most);
+        const char *name = virtual_name(p, &f->node);
+        return path_text(p, &above, name, v->parent ? strlen(name) : 0, to, most);
     }
     if (node_is_directory(&f->node))
         return path_text(p, &f->node, NULL, 0, to, most);
@@ -478,12 +479,8 @@ static const struct virtual_node *const process_children[] = {
     &process_root_link, &process_stat,   &process_statm,
     &process_status,    &directory_task, NULL};
 
-/* Its name is the process's number, which is always 1 below /proc as long as there is one. */
-static const struct virtual_node process_directory_node = {.name = "1",
-                                                           .mode = S_IFDIR | 0555,
-                                                           .number = 99,
-                                                           .parent = &virtual_proc,
-                                                           .children = process_children};
+static const struct virtual_node process_directory_node = {
+    .mode = S_IFDIR | 0555, .number = 99, .parent = &virtual_proc, .children = process_children};
 
 const struct virtual_node proc_self = {.name = "self",
                                        .mode = S_IFLNK | 0777,

@@ -100,6 +100,15 @@ s64 virtual_lookup(struct process *p, const struct node *directory, const char *
     return v->lookup ? v->lookup(p, directory->index, name, bytes, found) : -ENOENT;
 }
 
+const char *virtual_name(struct process *p, const struct node *n)
+{
+    static char number[16];
+    if (n->virtual->name)
+        return n->virtual->name;
+    format_text(number, sizeof(number), "%u", p->pid);
+    return number;
+}
+
 bool virtual_next(struct process *p, const struct node *directory, u64 cookie,
                   struct virtual_entry *entry)
 {

@@ -24,7 +24,7 @@ struct virtual_entry {
 };
 
 struct virtual_node {
-    const char *name;
+    const char *name;                  /* NULL: the process's number */
     u32 mode;                          /* with S_IFMT */
     u64 number;                        /* st_ino */
     const struct virtual_node *parent; /* NULL for a root */
@@ -49,6 +49,8 @@ s64 virtual_lookup(struct process *p, const struct node *directory, const char *
 /* The entry after `cookie` (0: the first); false at the end.  "." and ".." are not among them. */
 bool virtual_next(struct process *p, const struct node *directory, u64 cookie,
                   struct virtual_entry *entry);
+/* Lives until the next call. */
+const char *virtual_name(struct process *p, const struct node *n);
 s64 virtual_open(struct thread *t, const struct node *n, u32 flags, struct file **opened);
 void virtual_attributes(const struct node *n, struct file_attributes *to);
 
