@@ -162,12 +162,6 @@ static s64 region_split(struct user_memory *m, u64 at)
     return 0;
 }
 
-s64 region_isolate(struct user_memory *m, range r)
-{
-    s64 result = region_split(m, r.start);
-    return result ? result : region_split(m, r.end);
-}
-
 static bool region_continues(const struct region *low, const struct region *high)
 {
     return low->range.r.end == high->range.r.start && low->flags == high->flags &&
@@ -195,6 +189,16 @@ void region_rejoin(struct user_memory *m, range r)
         n = region_join(m, n);
         n = region_next(n);
     }
+}
+
+s64 region_isolate(struct user_memory *m, range r)
+{
+    s64 result = region_split(m, r.start);
+    if (result == 0)
+        result = region_split(m, r.end);
+    if (result)
+        region_rejoin(m, r); /* the first cut, when the second failed */
+    return result;
 }
 
 s64 region_add(struct user_memory *m, range r, const struct region *model)
