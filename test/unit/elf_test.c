@@ -63,7 +63,7 @@ static status parse(u64 bytes, struct elf_image *image)
 
 static void test_sound(void)
 {
-    struct elf_image image;
+    struct elf_image image = {0};
     make_sound();
     ok(is_ok(parse(FILE_BYTES, &image)), "a sound program is accepted");
     is(image.segment_count, 2, "with its two segments");
@@ -78,7 +78,7 @@ static void test_sound(void)
 /* Sets one field of the sound program and wants to see one error. */
 static void refused(u64 offset, u64 value, u32 bytes, int error, const char *what)
 {
-    struct elf_image image;
+    struct elf_image image = {0};
     make_sound();
     put(offset, value, bytes);
     is(status_errno(parse(FILE_BYTES, &image)), error, "%s", what);
@@ -121,7 +121,7 @@ static void test_refused(void)
 
 static void test_cut(void)
 {
-    struct elf_image image;
+    struct elf_image image = {0};
     u32 accepted = 0;
     make_sound();
     for (u64 bytes = 0; bytes < 0x2100; bytes++)
@@ -132,7 +132,7 @@ static void test_cut(void)
 
 static void test_interpreter(void)
 {
-    struct elf_image image;
+    struct elf_image image = {0};
     struct program_header h = {SEGMENT_INTERP, ELF_READ, 0x1000, 0x401000, 28, 28, 1};
     make_sound();
     put_header(2, &h);
@@ -172,7 +172,7 @@ static void test_damage(void)
     u64 seed = test_seed(), state = seed * 2 + 1;
     u32 accepted = 0;
     for (u32 round = 0; round < 200000; round++) {
-        struct elf_image image;
+        struct elf_image image = {0};
         make_sound();
         for (u32 flips = 1 + round % 3; flips; flips--) {
             state = state * 6364136223846793005ull + 1442695040888963407ull;
