@@ -2,7 +2,8 @@
 # tools/check/, and self_test.sh feeds them what they must refuse.
 
 CHECK_C       := $(sort $(shell find runtime fs kernel drivers unix boot tools test -name '*.[ch]'))
-CHECK_ANALYZE := $(filter-out test/compile/% test/guest/%,$(filter %.c,$(CHECK_C)))
+# Not the programs of the guest, which end at once and free nothing.
+CHECK_ANALYZE := $(filter-out test/compile/% test/guest/% test/bench/guest/%,$(filter %.c,$(CHECK_C)))
 CHECK_STAMPS  := $(CHECK_ANALYZE:%.c=$(BUILD)/analyze/%.ok)
 CHECK_OBJECTS  = $(filter-out $(BUILD)/kernel/kernel/x86/% $(BUILD)/kernel/boot/%,$(KERNEL_OBJECTS))
 

@@ -34,7 +34,8 @@ int main(int argc, char **argv)
         total += n;
     }
     clock_gettime(CLOCK_MONOTONIC, &after);
-    double seconds = (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9;
+    double seconds =
+        (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9;
     printf("MiB/s %.1f (%lld bytes, check %llu)\n", (double)total / 1048576 / seconds, total, sum);
     return 0;
 }

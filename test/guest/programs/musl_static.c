@@ -39,7 +39,8 @@ int main(int argc, char **argv)
     clock_gettime(CLOCK_MONOTONIC, &before);
     usleep(2000);
     clock_gettime(CLOCK_MONOTONIC, &after);
-    long slept_us = (after.tv_sec - before.tv_sec) * 1000000 + (after.tv_nsec - before.tv_nsec) / 1000;
+    long slept_us =
+        (after.tv_sec - before.tv_sec) * 1000000 + (after.tv_nsec - before.tv_nsec) / 1000;
     printf("slept at least 2 ms: %s\n", slept_us >= 2000 ? "yes" : "no");
     fprintf(stderr, "this line goes to standard error\n");
     free(numbers);
