@@ -4,7 +4,7 @@
 #
 # A kernel is linked twice: the first link gives the symbol table for backtraces (boot/symbols.awk).
 
-KERNEL_FLAGS := -O2 -ffreestanding -fPIE -fvisibility=hidden -mgeneral-regs-only -mno-red-zone \
+KERNEL_FLAGS := -O2 -ffreestanding -fbuiltin -fPIE -fvisibility=hidden -mgeneral-regs-only -mno-red-zone \
                 -fno-stack-protector -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
                 -fcf-protection=none -ffunction-sections -fdata-sections -MMD -MP
 KERNEL_NASM   = $(NASM) -f elf64 -g -F dwarf -i . -MD $(@:.o=.d) -MP -o $@ $<

@@ -52,7 +52,7 @@ static s64 syscall_unknown(u32 number)
     u64 mask = 1ull << (bit % 64);
     if (!(unknown_logged[bit / 64] & mask)) {
         unknown_logged[bit / 64] |= mask;
-        log_warning("system call %u is not known: ENOSYS", number);
+        log_info("system call %u is not known: ENOSYS", number);
     }
     return -ENOSYS;
 }
