@@ -20,6 +20,7 @@ kernel-test: $(KERNEL_TEST)
 test-kernel: $(KERNEL_TEST)
 	@BUILD='$(BUILD)' test/kernel/kernel.t $(ACCEL)
 
-TEST_NEEDS += $(KERNEL_TEST)
+# boot.t starts the kernel from GRUB too.
+TEST_NEEDS += $(KERNEL_TEST) $(BUILD)/kernel.iso
 
 -include $(KERNEL_TEST_C:%.c=$(BUILD)/kernel-debug/%.d)
