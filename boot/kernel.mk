@@ -25,11 +25,11 @@ kernel: $(BUILD)/kernel.elf
 kernel-debug: $(BUILD)/kernel-debug.elf
 iso: $(BUILD)/kernel.iso
 
-$(BUILD)/kernel/%.o: %.c
+$(BUILD)/kernel/%.o: %.c boot/kernel.mk
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(KERNEL_FLAGS) -c -o $@ $<
 
-$(BUILD)/kernel-debug/%.o: %.c
+$(BUILD)/kernel-debug/%.o: %.c boot/kernel.mk
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(KERNEL_FLAGS) -DCLOSURE_CHECKS=1 -c -o $@ $<
 
