@@ -39,6 +39,7 @@ finish() {
 # same NAME DIRECTORY STDIN PROGRAM ARG...: runs PROGRAM in DIRECTORY on this host and, with
 # DIRECTORY added to the image as its working directory, in the machine; output, error output and
 # exit status must be equal byte for byte.  OPTIONS (an array) holds further options of thunk run.
+# NORMALISE, a sed script, is applied to both outputs: what is the host filesystem's own affair.
 same() {
     local name=$1 directory=$2 stdin=$3
     shift 3
@@ -48,6 +49,9 @@ same() {
     "$THUNK" run --timeout "$LIMIT" --add "$directory:/data" --cwd /data \
         -e PATH=/usr/bin:/bin -e LC_ALL=C -e TZ=UTC0 -e PWD=/data "${OPTIONS[@]}" "$@" \
         <"$stdin" >"$WORK/guest.out" 2>"$WORK/guest.err" || guest=$?
+    if [ -n "${NORMALISE:-}" ]; then
+        sed -i -E "$NORMALISE" "$WORK/host.out" "$WORK/guest.out"
+    fi
     local wrong=0
     [ "$host" -eq "$guest" ] || { wrong=1; echo "# exit status $guest, on the host $host"; }
     cmp "$WORK/host.out" "$WORK/guest.out" >"$WORK/cmp" 2>&1 || { wrong=1; sed 's/^/# output: /' "$WORK/cmp"; }

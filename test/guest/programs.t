@@ -23,8 +23,15 @@ same "busybox sha256sum of a 64 MiB file" "$WORK/big" /dev/null /bin/busybox sha
     find . -exec touch -h -d '2020-02-03 04:05:06' {} +
 )
 OPTIONS=(--add /etc/passwd --add /etc/group)
+# How long a directory is, and how many blocks it has, is each filesystem's own affair; ext4's
+# answer is ours too.
+case $(stat -f -c %T "$WORK") in
+ext*) NORMALISE= ;;
+*) NORMALISE='s/^total [0-9]+$/total/; s/^(d[rwx-]{9} +[0-9]+ +[^ ]+ +[^ ]+) +[0-9]+ /\1 /' ;;
+esac
 same "busybox ls -lR of a tree of 5,000 files" "$WORK/tree" /dev/null /bin/busybox ls -lR .
 OPTIONS=()
+NORMALISE=
 awk 'BEGIN { srand(2); for (i = 0; i < 100000; i++) print int(rand() * 1e9), "line", i }' >"$WORK/lines/in"
 same "busybox sort of 100,000 lines from standard input" "$WORK/lines" "$WORK/lines/in" /bin/busybox sort
 same "busybox sort -n -r of a file" "$WORK/lines" /dev/null /bin/busybox sort -n -r in
