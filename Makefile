@@ -10,14 +10,22 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
             -Wimplicit-fallthrough -Werror
 COMMON   := -std=gnu2x -I. $(WARNINGS) -fno-strict-aliasing -g
 
+# Quiet, and on every processor; `make V=1` shows each command, and -j says otherwise.
+ifndef V
+MAKEFLAGS += --silent
+endif
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 .PHONY: all clean
 all: kernel thunk
 
--include tools/setup.mk
--include boot/kernel.mk
--include tools/thunk.mk
--include test/test.mk
--include tools/check.mk
+include tools/setup.mk
+include boot/kernel.mk
+include tools/thunk.mk
+include test/test.mk
+include tools/check.mk
 
 clean:
 	rm -rf $(BUILD)

@@ -11,7 +11,7 @@ CHECK_OBJECTS  = $(filter-out $(BUILD)/kernel/kernel/x86/% $(BUILD)/kernel/boot/
         check-self
 
 check:
-	@$(MAKE) --no-print-directory -j2 -k check-self check-layers check-lengths check-words \
+	@$(MAKE) --no-print-directory -k check-self check-layers check-lengths check-words \
 	    check-format check-privileged check-analyze
 	@echo "make check: everything is in order"
 

@@ -9,6 +9,7 @@ thunk: $(BUILD)/thunk
 
 $(BUILD)/thunk: $(THUNK_OBJECTS)
 	$(CC) -o $@ $^ -ljansson
+	@echo "built $@"
 
 $(BUILD)/thunk.o/%.o: %.c
 	@mkdir -p $(@D)
