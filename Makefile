@@ -10,11 +10,11 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
             -Wimplicit-fallthrough -Werror
 COMMON   := -std=gnu2x -I. $(WARNINGS) -fno-strict-aliasing -g
 
-# Quiet, and on every processor; `make V=1` shows each command, and -j says otherwise.
+# Quiet, and on every processor; `make V=1` shows each command.
 ifndef V
 MAKEFLAGS += --silent
 endif
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 
