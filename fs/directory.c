@@ -3,8 +3,6 @@
    from 1, is its cookie: places are not used again while the filesystem is mounted. */
 #include "fs/internal.h"
 
-#include "runtime/hash64.h"
-
 #define PLACES_FIRST 4u
 #define PLACES_MOST  0x7fffffffu
 
@@ -20,25 +18,96 @@ bool name_valid(const char *name, u64 bytes)
     return true;
 }
 
-static u32 entry_hash(const struct inode *directory, const char *name, u64 bytes)
+/* Every component of every path comes through here, and most names are short: the first word of a
+   name (zeros follow what is shorter) is read once, for the hash and for the comparison.  Entries
+   are padded so that theirs can be read too. */
+static inline u64 load64(const char *at)
 {
-    return (u32)(hash64(directory->number, name, bytes) >> 16);
+    u64 word;
+    memcpy(&word, at, sizeof(word));
+    return word;
 }
 
-static struct entry **entry_bucket(struct filesystem *fs, u32 hash)
+static inline u64 load32(const char *at)
+{
+    u32 word;
+    memcpy(&word, at, sizeof(word));
+    return word;
+}
+
+/* Nothing outside of the name is read: parts that overlap agree. */
+static inline u64 name_head(const char *name, u64 bytes)
+{
+    if (bytes >= 8)
+        return load64(name);
+    if (bytes >= 4)
+        return load32(name) | load32(name + bytes - 4) << (bytes - 4) * 8;
+    u64 head = 0;
+    for (u64 at = 0; at < bytes; at++)
+        head |= (u64)(u8)name[at] << at * 8;
+    return head;
+}
+
+#define NAME_MULTIPLIER 0x9e3779b97f4a7c15ull
+
+/* Folding the upper half down before each product lets every byte reach the bits of the result,
+   which are the upper ones: the low ones of a product know nothing of the high ones of what was
+   multiplied. */
+static inline u32 head_hash(const struct inode *directory, u64 head, u64 bytes)
+{
+    u64 hash = (directory->number * NAME_MULTIPLIER ^ head) * NAME_MULTIPLIER;
+    return (u32)(((hash ^ hash >> 32 ^ bytes) * NAME_MULTIPLIER) >> 32);
+}
+
+/* What follows the head of a longer name. */
+static u32 tail_hash(u64 hash, const char *name, u64 bytes)
+{
+    for (u64 at = 8; at < bytes; at += 8) {
+        hash = (hash ^ load64(name + min(at, bytes - 8))) * NAME_MULTIPLIER;
+        hash ^= hash >> 32;
+    }
+    return (u32)hash;
+}
+
+static u32 entry_hash(const struct inode *directory, const char *name, u64 bytes)
+{
+    u32 hash = head_hash(directory, name_head(name, bytes), bytes);
+    return bytes <= 8 ? hash : tail_hash(hash, name, bytes);
+}
+
+static inline struct entry **entry_bucket(struct filesystem *fs, u32 hash)
 {
     return &fs->entry_table[hash & (fs->entry_buckets - 1)];
 }
 
-struct entry *entry_find(struct inode *directory, const char *name, u64 bytes)
+static __attribute__((noinline)) struct entry *entry_find_long(struct inode *directory, u32 hash,
+                                                               const char *name, u64 bytes)
 {
-    u32 hash = entry_hash(directory, name, bytes);
+    hash = tail_hash(hash, name, bytes);
     struct entry *e = *entry_bucket(directory->fs, hash);
     for (; e; e = e->hash_next)
         if (e->hash == hash && e->directory == directory && e->name_bytes == bytes &&
             memcmp(e->name, name, bytes) == 0)
             return e;
     return NULL;
+}
+
+/* Apart from the long names, so that this needs no registers but those at hand. */
+static inline struct entry *entry_of(struct inode *directory, const char *name, u64 bytes)
+{
+    u64 head = name_head(name, bytes);
+    u32 hash = head_hash(directory, head, bytes);
+    if (bytes > 8)
+        return entry_find_long(directory, hash, name, bytes);
+    struct entry *e = *entry_bucket(directory->fs, hash);
+    while (e && (load64(e->name) != head || e->directory != directory || e->name_bytes != bytes))
+        e = e->hash_next;
+    return e;
+}
+
+struct entry *entry_find(struct inode *directory, const char *name, u64 bytes)
+{
+    return entry_of(directory, name, bytes);
 }
 
 /* Twice the buckets.  Without memory for them the chains only become longer. */
@@ -90,7 +159,7 @@ status entry_link(struct inode *directory, struct inode *i, const char *name, u6
     status reserved = places_reserve(directory);
     if (!is_ok(reserved))
         return reserved;
-    struct entry *e = arena_allocate(&fs->arena, sizeof(*e) + bytes);
+    struct entry *e = arena_allocate(&fs->arena, sizeof(*e) + max(bytes, sizeof(u64)));
     if (!e)
         return status_error(ENOMEM, "fs: no memory for a directory entry", directory->number);
     if (fs->entries >= fs->entry_buckets)
@@ -103,6 +172,7 @@ status entry_link(struct inode *directory, struct inode *i, const char *name, u6
                         .hash = hash,
                         .place = directory->places,
                         .name_bytes = (u16)bytes};
+    memset(e->name, 0, sizeof(u64));
     memcpy(e->name, name, bytes);
     *bucket = e;
     directory->entries[directory->places++] = e;
@@ -138,6 +208,18 @@ void entry_unlink(struct entry *e)
 struct inode *inode_parent(struct inode *directory)
 {
     return directory->entry ? directory->entry->directory : directory;
+}
+
+struct inode *directory_find(struct inode *directory, const char *name, u64 name_bytes)
+{
+    struct entry *e = entry_of(directory, name, name_bytes);
+    return e ? e->inode : NULL;
+}
+
+struct inode *directory_below(struct inode *directory, const char *name, u64 name_bytes)
+{
+    struct entry *e = entry_of(directory, name, name_bytes);
+    return e && e->inode->type == INODE_DIRECTORY ? e->inode : NULL;
 }
 
 status inode_lookup(struct inode *directory, const char *name, u64 name_bytes, struct inode **found)

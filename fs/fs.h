@@ -65,6 +65,11 @@ struct inode *inode_parent(struct inode *directory); /* root's parent is root */
 status inode_lookup(struct inode *directory, const char *name, u64 name_bytes,
                     struct inode **found);
 
+/* The same for who has looked at the type and at the length already: NULL is ENOENT. */
+struct inode *directory_find(struct inode *directory, const char *name, u64 name_bytes);
+/* The same, and NULL when it is no directory. */
+struct inode *directory_below(struct inode *directory, const char *name, u64 name_bytes);
+
 struct directory_entry {
     const char *name; /* lives while the entry exists; not terminated */
     u64 name_bytes;

@@ -115,14 +115,13 @@ void inode_attributes(const struct inode *i, struct inode_attributes *to)
         .gid = i->gid,
         .links = directory ? 2 + i->subdirectories : i->links,
         .bytes = directory ? DIRECTORY_BYTES : i->bytes,
+        .blocks = directory               ? DIRECTORY_SECTORS
+                  : i->type == INODE_FILE ? i->blocks * BLOCK_SECTORS
+                                          : 0,
         .accessed_ns = i->accessed_ns,
         .modified_ns = i->modified_ns,
         .changed_ns = i->changed_ns,
     };
-    if (directory)
-        to->blocks = DIRECTORY_SECTORS;
-    else if (i->type == INODE_FILE)
-        to->blocks = i->blocks * BLOCK_SECTORS;
 }
 
 enum inode_type inode_type(const struct inode *i)

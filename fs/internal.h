@@ -68,7 +68,7 @@ struct entry {
     u32 hash;
     u32 place; /* in directory->entries */
     u16 name_bytes;
-    char name[];
+    char name[]; /* at least 8 bytes, zeros after a shorter one */
 };
 
 struct xattr {

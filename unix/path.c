@@ -75,12 +75,14 @@ s64 node_lookup(struct process *p, const struct node *directory, const char *nam
         if (found->virtual)
             return 0;
     }
-    return syscall_status(inode_lookup(directory->inode, name, bytes, &found->inode));
+    found->inode = directory_find(directory->inode, name, bytes);
+    return found->inode ? 0 : -ENOENT;
 }
 
 /* --- the walk --------------------------------------------------------------------------------- */
 
-/* Text that is still to be walked: the path, and above it the targets of symlinks. */
+/* Text that is still to be walked: the path, and above it the targets of symlinks.  `at` is never
+   at a slash. */
 struct walk_text {
     const char *at, *end;
 };
@@ -88,10 +90,12 @@ struct walk_text {
 struct walk {
     struct process *process;
     struct path_result *result;
-    struct node start, root, at;
+    const struct node *start;
+    struct node at;
     u32 flags;
-    u32 links; /* followed so far */
-    u32 depth; /* of the stack */
+    u32 links;    /* followed so far */
+    u32 depth;    /* of the stack */
+    bool slashes; /* behind the last component, which may have been a symlink since */
     struct walk_text stack[LINUX_LINKS_MOST + 1];
     char target[32]; /* of a virtual symlink: /proc/self */
 };
@@ -99,38 +103,84 @@ struct walk {
 struct component {
     const char *name;
     u64 bytes;
-    bool last;    /* nothing but slashes follows, in any text */
-    bool slashes; /* and there are some */
+    bool slash; /* follows */
+    bool last;  /* nothing but slashes follows, in any text */
 };
 
-/* Takes the next component off the stack; false when all texts have ended. */
+static inline const char *skip_slashes(const char *at, const char *end)
+{
+    while (at < end && *at == '/')
+        at++;
+    return at;
+}
+
+/* The first slash, or the end.  By words, since every letter of every path comes through here: a
+   byte of `word` is zero where the text has a slash, and the lowest bit of `zero` is that of the
+   first such byte. */
+static inline const char *find_slash(const char *at, const char *end)
+{
+    const u64 ones = 0x0101010101010101, tops = 0x8080808080808080;
+    for (; end - at >= 8; at += 8) {
+        u64 word;
+        memcpy(&word, at, sizeof(word));
+        word ^= ones * '/';
+        u64 zero = (word - ones) & ~word & tops;
+        if (zero)
+            return at + __builtin_ctzll(zero) / 8;
+    }
+    while (at < end && *at != '/')
+        at++;
+    return at;
+}
+
+/* Where a component in the middle leads when that is a directory of the image, as it mostly is;
+   NULL for all that takes more care: dots, symlinks, the virtual tree, names that are not there. */
+static inline struct inode *walk_plain(const struct walk *w, struct inode *at, const char *name,
+                                       u64 bytes)
+{
+    if (name[0] == '.' || bytes > LINUX_NAME_MOST)
+        return NULL;
+    if (at == w->process->root && virtual_root(name, bytes))
+        return NULL;
+    return directory_below(at, name, bytes);
+}
+
+/* Walks through what is plain; what is left of the text begins with the component that is not, and
+   that one is in *c. */
+static __attribute__((noinline)) void walk_down(struct walk *w, struct walk_text *text,
+                                                struct component *c)
+{
+    struct inode *at = node_is_directory(&w->at) ? w->at.inode : NULL;
+    const char *rest = text->at, *end = text->end;
+    for (;;) {
+        const char *name = rest, *stop = find_slash(name, end);
+        rest = skip_slashes(stop, end);
+        c->name = name;
+        c->bytes = (u64)(stop - name);
+        struct inode *next = at && rest < end ? walk_plain(w, at, name, c->bytes) : NULL;
+        if (!next) {
+            c->slash = rest != stop;
+            break;
+        }
+        at = next;
+    }
+    if (at)
+        w->at.inode = at;
+    text->at = rest;
+}
+
+/* Takes the next component that is not plain off the stack; false when all texts have ended. */
 static bool walk_component(struct walk *w, struct component *c)
 {
-    while (w->depth) {
-        struct walk_text *text = &w->stack[w->depth - 1];
-        while (text->at < text->end && *text->at == '/')
-            text->at++;
-        if (text->at < text->end)
-            break;
+    while (w->depth && w->stack[w->depth - 1].at == w->stack[w->depth - 1].end)
         w->depth--;
-    }
     if (!w->depth)
         return false;
-    struct walk_text *text = &w->stack[w->depth - 1];
-    c->name = text->at;
-    while (text->at < text->end && *text->at != '/')
-        text->at++;
-    c->bytes = (u64)(text->at - c->name);
+    walk_down(w, &w->stack[w->depth - 1], c);
     c->last = true;
-    c->slashes = false;
-    for (u32 i = w->depth; i-- > 0 && c->last;) {
-        const struct walk_text *rest = &w->stack[i];
-        const char *s = rest->at;
-        c->slashes |= s < rest->end;
-        while (s < rest->end && *s == '/')
-            s++;
-        c->last = s == rest->end;
-    }
+    for (u32 i = w->depth; i-- > 0 && c->last;)
+        c->last = w->stack[i].at == w->stack[i].end;
+    w->slashes |= c->last && c->slash;
     return true;
 }
 
@@ -139,13 +189,13 @@ static s64 walk_to_root(struct walk *w)
 {
     if (w->flags & WALK_BENEATH)
         return -EXDEV;
-    w->at = w->root;
+    w->at = w->flags & WALK_IN_ROOT ? *w->start : process_root(w->process);
     return 0;
 }
 
 static s64 walk_up(struct walk *w)
 {
-    if (node_same(&w->at, &w->start) && (w->flags & (WALK_BENEATH | WALK_IN_ROOT)))
+    if (node_same(&w->at, w->start) && (w->flags & (WALK_BENEATH | WALK_IN_ROOT)))
         return w->flags & WALK_BENEATH ? -EXDEV : 0;
     w->at = node_parent(w->process, &w->at);
     return 0;
@@ -184,7 +234,8 @@ static s64 walk_link(struct walk *w, const struct node *link)
     while (w->depth && w->stack[w->depth - 1].at == w->stack[w->depth - 1].end)
         w->depth--;
     assert(w->depth < countof(w->stack));
-    w->stack[w->depth++] = (struct walk_text){text, text + bytes};
+    const char *end = text + bytes;
+    w->stack[w->depth++] = (struct walk_text){skip_slashes(text, end), end};
     return text[0] == '/' ? walk_to_root(w) : 0;
 }
 
@@ -202,7 +253,7 @@ static void walk_note(struct walk *w, const struct component *c, enum last_type 
     to->last = c->name;
     to->last_bytes = c->bytes;
     to->type = type;
-    to->slashes = c->slashes;
+    to->slashes = w->slashes;
 }
 
 static bool node_is_link(const struct node *n)
@@ -228,10 +279,10 @@ static s64 walk_step(struct walk *w, const struct component *c)
         w->result->missing = r == -ENOENT && c->last;
         return r;
     }
-    if (node_is_link(&found) && (!c->last || c->slashes || w->flags & WALK_FOLLOW))
+    if (node_is_link(&found) && (!c->last || w->slashes || w->flags & WALK_FOLLOW))
         return walk_link(w, &found);
     w->at = found;
-    if (c->last && (c->slashes || w->flags & WALK_DIRECTORY) && !node_is_directory(&found))
+    if (c->last && (w->slashes || w->flags & WALK_DIRECTORY) && !node_is_directory(&found))
         return -ENOTDIR;
     return 0;
 }
@@ -239,21 +290,29 @@ static s64 walk_step(struct walk *w, const struct component *c)
 s64 path_walk(struct process *p, const struct node *start, struct path_string path, u32 flags,
               struct path_result *to)
 {
-    struct node root = flags & WALK_IN_ROOT ? *start : process_root(p);
     struct walk w;
     w.process = p;
     w.result = to;
-    w.start = *start;
-    w.root = root;
-    w.at = *start;
+    w.start = start;
     w.flags = flags;
     w.links = 0;
     w.depth = 1;
-    w.stack[0] = (struct walk_text){path.text, path.text + path.bytes};
-    *to = (struct path_result){.type = LAST_ROOT, .last = "", .parent = root};
+    w.slashes = false;
+    const char *end = path.text + path.bytes;
+    w.stack[0] = (struct walk_text){skip_slashes(path.text, end), end};
+    to->node = NODE_NONE;
+    to->parent = flags & WALK_IN_ROOT ? *start : process_root(p);
+    to->last = "";
+    to->last_bytes = 0;
+    to->type = LAST_ROOT;
+    to->slashes = to->missing = false;
     if (!path.bytes)
         return -ENOENT;
-    s64 r = path.text[0] == '/' ? walk_to_root(&w) : 0;
+    s64 r = 0;
+    if (path.text[0] == '/')
+        r = walk_to_root(&w);
+    else
+        w.at = *start;
     struct component c;
     while (!r && walk_component(&w, &c)) {
         r = walk_step(&w, &c);
@@ -269,7 +328,7 @@ s64 path_walk(struct process *p, const struct node *start, struct path_string pa
 
 /* --- arguments of system calls ---------------------------------------------------------------- */
 
-s64 user_path_get_or_empty(struct thread *t, u64 address, struct user_path *to)
+static s64 path_get_slowly(struct thread *t, u64 address, struct user_path *to)
 {
     for (u32 attempt = 0; attempt < 2; attempt++) {
         s64 length = copy_in_string(to->text, address, sizeof(to->text));
@@ -289,6 +348,15 @@ s64 user_path_get_or_empty(struct thread *t, u64 address, struct user_path *to)
             return r;
     }
     return -EFAULT;
+}
+
+s64 user_path_get_or_empty(struct thread *t, u64 address, struct user_path *to)
+{
+    s64 length = copy_in_string(to->text, address, sizeof(to->text));
+    if (unlikely(length < 0))
+        return path_get_slowly(t, address, to);
+    to->bytes = (u64)length;
+    return 0;
 }
 
 s64 user_path_get(struct thread *t, u64 address, struct user_path *to)
@@ -337,7 +405,8 @@ s64 path_at(struct thread *t, s32 fd, u64 path, u32 walk, bool empty_allowed,
     if (!text.bytes)
         return empty_allowed ? path_of_descriptor(t, fd, to) : -ENOENT;
     struct node start;
-    r = path_start(t, fd, text.text, &start);
+    /* With the start as the root, "/" begins there too. */
+    r = path_start(t, fd, walk & WALK_IN_ROOT ? "" : text.text, &start);
     if (r)
         return r;
     r = path_walk(t->process, &start, user_path_string(&text), walk, to);

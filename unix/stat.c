@@ -18,6 +18,7 @@ static void inode_to_attributes(const struct inode *i, struct file_attributes *t
         .uid = a.uid,
         .gid = a.gid,
         .links = a.links,
+        .special_device = 0,
         .bytes = a.bytes,
         .blocks = a.blocks,
         .block_bytes = PAGE_BYTES,
@@ -108,6 +109,7 @@ static s64 stat_out(struct thread *t, u64 address, const struct file_attributes 
         .mode = a->mode,
         .uid = a->uid,
         .gid = a->gid,
+        .padding = 0,
         .special_device = a->special_device,
         .bytes = (s64)a->bytes,
         .block_bytes = a->block_bytes,
@@ -115,6 +117,7 @@ static s64 stat_out(struct thread *t, u64 address, const struct file_attributes 
         .accessed = timespec_of(a->accessed_ns),
         .modified = timespec_of(a->modified_ns),
         .changed = timespec_of(a->changed_ns),
+        .unused = {0, 0, 0},
     };
     return result_out(t, address, &s, sizeof(s));
 }

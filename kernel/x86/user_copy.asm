@@ -67,23 +67,64 @@ user_zero_bytes:
 
 ; s64 user_copy_text(char *to, const char *from, u64 most): the length without the terminator;
 ; -1: memory ended first; -2: there is no terminator in `most` bytes
+;
+; Words that lie in one page: a byte beyond the terminator may be read, but not a page beyond it,
+; so a fault says that the text goes on there.  The bytes around a page's end go one by one.
 user_copy_text:
-    xor eax, eax
-.next:
-    cmp rax, rdx
+    mov r11, rsi
+    sub rdi, rsi                ; rdi + rsi is where the byte at rsi goes
+    add rdx, rsi                ; the terminator is before this
+    mov r9, 0x0101010101010101
+    mov r10, 0x8080808080808080
+.piece:
+    lea r8, [rsi + 4096]
+    and r8, -4096
+    cmp r8, rdx
+    cmova r8, rdx
+    sub r8, 7                   ; a word that begins before this is in the page
+    cmp rsi, r8
+    jae .across
+.word:
+    mov rax, [rsi]
+    mov [rdi + rsi], rax
+    mov rcx, rax
+    sub rcx, r9
+    not rax
+    and rax, rcx
+    and rax, r10                ; the lowest bit that is set belongs to the first zero byte
+    jnz .ended
+    add rsi, 8
+    cmp rsi, r8
+    jb .word
+.across:
+    lea r8, [rsi + 8]
+    cmp r8, rdx
+    cmova r8, rdx
+    cmp rsi, r8
     jae .too_long
-.load:
-    mov cl, [rsi + rax]
-    mov [rdi + rax], cl
-    inc rax
-    test cl, cl
-    jnz .next
-    dec rax
-    ret
+.byte:
+    mov al, [rsi]
+    mov [rdi + rsi], al
+    test al, al
+    jz .ended_here
+    inc rsi
+    cmp rsi, r8
+    jb .byte
+    cmp rsi, rdx
+    jb .piece
 .too_long:
     mov rax, -2
+    ret
+.ended:
+    bsf rax, rax
+    shr eax, 3
+    add rsi, rax
+.ended_here:
+    mov rax, rsi
+    sub rax, r11
     ret
 .fault:
     mov rax, -1
     ret
-    fixup .load, .fault
+    fixup .word, .fault
+    fixup .byte, .fault
