@@ -24,6 +24,9 @@ mkdir -p "$WORK/files/dir/sub"
 cp "$programs/syscalls_files" "$WORK/program"
 same "calls about files" "$WORK/files" /dev/null "$WORK/program"
 
+cp "$programs/syscalls_paths" "$WORK/paths"
+same "paths" "$WORK/files" /dev/null "$WORK/paths"
+
 cp "$programs/syscalls_readonly" "$WORK/syscalls_readonly"
 "$THUNK" run --timeout "$LIMIT" --add "$WORK/files:/data" --cwd /data "$WORK/syscalls_readonly" \
     </dev/null >"$WORK/guest.out" 2>&1
