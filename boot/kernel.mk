@@ -3,14 +3,22 @@
 # image, for machines that boot from BIOS.
 #
 # A kernel is linked twice: the first link gives the symbol table for backtraces (boot/symbols.awk).
+# It holds the vDSO, a shared object that is made before it (unix/vdso.h).
 
 KERNEL_FLAGS := -O2 -ffreestanding -fbuiltin -fPIE -fvisibility=hidden -mgeneral-regs-only -mno-red-zone \
                 -fno-stack-protector -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
                 -fcf-protection=none -ffunction-sections -fdata-sections -MMD -MP
-KERNEL_NASM   = $(NASM) -f elf64 -g -F dwarf -i . -MD $(@:.o=.d) -MP -o $@ $<
+KERNEL_NASM   = $(NASM) -f elf64 -g -F dwarf -i . -i $(BUILD)/ -MD $(@:.o=.d) -MP -o $@ $<
 KERNEL_LINK  := -pie --no-dynamic-linker -z norelro -z noexecstack -z pack-relative-relocs \
                 -z max-page-size=4096 --gc-sections --build-id=none -nostdlib -T boot/kernel.ld \
                 --no-warn-rwx-segments
+
+VDSO_FLAGS := -O2 -ffreestanding -fPIC -fvisibility=hidden -mgeneral-regs-only -fno-stack-protector \
+              -fomit-frame-pointer -fasynchronous-unwind-tables -fcf-protection=none -MMD -MP
+VDSO_LINK  := -shared -soname linux-vdso.so.1 --hash-style=both --build-id=none --eh-frame-hdr \
+              --no-undefined -z noexecstack -z norelro -z max-page-size=4096 -nostdlib -s \
+              --fatal-warnings --orphan-handling=error
+VDSO_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard unix/vdso/*.c))
 
 # fs/builder*.c writes images, on a host; kernel/test/ is in the test kernel only.
 KERNEL_C   := $(filter-out fs/builder%,$(wildcard boot/*.c kernel/*.c kernel/x86/*.c runtime/*.c \
@@ -42,6 +50,15 @@ $(BUILD)/kernel-debug/%.asm.o: %.asm
 	@mkdir -p $(@D)
 	$(KERNEL_NASM)
 
+$(BUILD)/unix/vdso/%.o: unix/vdso/%.c boot/kernel.mk
+	@mkdir -p $(@D)
+	$(CC) $(COMMON) $(VDSO_FLAGS) -c -o $@ $<
+
+$(BUILD)/vdso.so: $(VDSO_OBJECTS) unix/vdso/vdso.ld boot/kernel.mk
+	ld $(VDSO_LINK) -T unix/vdso/vdso.ld -o $@ $(VDSO_OBJECTS)
+
+$(BUILD)/kernel/unix/vdso_image.asm.o $(BUILD)/kernel-debug/unix/vdso_image.asm.o: $(BUILD)/vdso.so
+
 # $(1): the folder of the objects, $(2): the objects, $(3): the result
 define kernel_link
 	@printf '' | awk -f boot/symbols.awk > $(1)/symbols0.asm
@@ -67,4 +84,4 @@ $(BUILD)/kernel.iso: $(BUILD)/kernel.elf boot/grub.cfg
 	cp boot/grub.cfg $(BUILD)/iso/boot/grub/grub.cfg
 	grub-mkrescue -o $@ $(BUILD)/iso >$(BUILD)/iso.log 2>&1 || { cat $(BUILD)/iso.log; exit 1; }
 
--include $(KERNEL_OBJECTS:.o=.d) $(KERNEL_DEBUG_OBJECTS:.o=.d)
+-include $(VDSO_OBJECTS:.o=.d) $(KERNEL_OBJECTS:.o=.d) $(KERNEL_DEBUG_OBJECTS:.o=.d)

@@ -1,6 +1,7 @@
 /* Reading an ELF file's headers and mapping its segments; see unix/program.h. */
 #include "kernel/machine.h"
 #include "unix/program.h"
+#include "unix/vdso.h"
 
 #include "runtime/memory.h"
 
@@ -237,6 +238,8 @@ s64 program_map(struct program *g)
         result = map_file(g, f);
     if (result == 0 && g->interpreter.inode)
         result = map_interpreter(g);
+    if (result == 0 && vdso_map(m) != 0)
+        result = refuse(g, "not enough memory to start it", 126, -ENOMEM);
     m->break_start = f->image.extent.end + f->bias + random_pages(RANDOM_BREAK);
     m->break_end = m->break_start;
     return result;

@@ -31,6 +31,7 @@ enum auxiliary { /* include/uapi/linux/auxvec.h */
                  AT_RANDOM = 25,
                  AT_HWCAP2 = 26,
                  AT_EXECFN = 31,
+                 AT_SYSINFO_EHDR = 33,
                  AT_MINSIGSTKSZ = 51,
 };
 
@@ -98,6 +99,7 @@ static u32 fill_auxiliary(const struct program *g, struct auxiliary_entry *to, u
 {
     const struct program_file *f = &g->main;
     const struct auxiliary_entry entries[] = {
+        {AT_SYSINFO_EHDR, g->process->memory.vdso},
         {AT_HWCAP, cpuid(1, 0).edx /* CPUID leaf 1 is the format */},
         {AT_PAGESZ, PAGE_BYTES},
         {AT_CLKTCK, 100},

@@ -25,6 +25,7 @@ enum region_flags {
     REGION_STACK = 16,
     REGION_HEAP = 32,   /* made by brk */
     REGION_LOCKED = 64, /* for mlock's accounting; nothing is ever paged out */
+    REGION_VDSO = 128,  /* its pages come filled by vdso_page: unix/vdso.h */
 };
 
 /* The most regions of a process, as Linux's vm.max_map_count. */
@@ -34,7 +35,7 @@ struct region {
     struct range_node range; /* bytes, page aligned */
     u32 flags;               /* enum region_flags */
     struct inode *inode;     /* held; NULL: anonymous */
-    u64 offset;              /* of the region's first byte in the file */
+    u64 offset;              /* of the region's first byte in the file, or in the vDSO */
     u64 zero_from;           /* file offset from which a segment's last page is zero; else ~0 */
     const char *name;        /* "[stack]", "[heap]", or NULL; for /proc/self/maps */
 };
@@ -49,6 +50,7 @@ struct user_memory {
     u64 map_top;      /* mmap places below this, downwards */
     u64 map_hint;     /* where it looks first */
     u64 stack_top;    /* the stack region ends here */
+    u64 vdso;         /* where the vDSO's image begins */
     u64 pages_own;    /* anonymous and copied pages */
     u64 pages_cached; /* mapped pages of the page cache */
     u64 bytes_mapped; /* of all regions */

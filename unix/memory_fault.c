@@ -7,6 +7,7 @@
 #include "unix/memory.h"
 
 #include "unix/syscall.h"
+#include "unix/vdso.h"
 
 #define FAULT_AROUND_PAGES 16  /* cached neighbours that a read fault maps, an aligned window */
 #define TOUCH_PAGES_MOST   64u /* anonymous pages given at once to a run of faults */
@@ -74,6 +75,19 @@ static enum fault_result fault_anonymous(struct user_memory *m, const struct reg
     m->next_touch = address + pages * PAGE_BYTES;
     m->touch_pages = (u32)pages;
     return FAULT_DONE;
+}
+
+static enum fault_result fault_vdso(struct user_memory *m, const struct region *r, u64 address)
+{
+    void *page = page_allocate(m);
+    if (!page)
+        return FAULT_NO_MEMORY;
+    memset(page, 0, PAGE_BYTES);
+    if (!vdso_page(page, r->offset + (address - r->range.r.start))) {
+        deallocate(page_heap, page, PAGE_BYTES);
+        return FAULT_BEYOND_END;
+    }
+    return map_own(m, address, page, 1, region_page_flags(r)) ? FAULT_DONE : FAULT_NO_MEMORY;
 }
 
 /* Maps neighbours of a file page that are in the cache already. */
@@ -181,7 +195,10 @@ enum fault_result fault_resolve(struct user_memory *m, u64 address, enum user_ac
             return fault_write_present(m, r, page_address, page);
         return FAULT_DONE;
     }
-    return r->inode ? fault_file(m, r, page_address, access) : fault_anonymous(m, r, page_address);
+    if (r->inode)
+        return fault_file(m, r, page_address, access);
+    return r->flags & REGION_VDSO ? fault_vdso(m, r, page_address)
+                                  : fault_anonymous(m, r, page_address);
 }
 
 void fault_fetch(struct user_memory *m, u64 address, status_handler done)

@@ -5,7 +5,6 @@
 #include "unix/syscall.h"
 #include "unix/time_spec.h"
 
-enum { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 1, CLOCK_BOOTTIME = 7, CLOCK_TAI = 11 };
 #define TIMER_ABSTIME 1
 
 struct sleep {

@@ -5,20 +5,7 @@
 #include "kernel/user_copy.h"
 #include "unix/identity.h"
 #include "unix/syscall.h"
-
-#define CLOCK_REALTIME         0
-#define CLOCK_MONOTONIC        1
-#define CLOCK_PROCESS_CPU      2
-#define CLOCK_THREAD_CPU       3
-#define CLOCK_MONOTONIC_RAW    4
-#define CLOCK_REALTIME_COARSE  5
-#define CLOCK_MONOTONIC_COARSE 6
-#define CLOCK_BOOTTIME         7
-#define CLOCK_REALTIME_ALARM   8
-#define CLOCK_BOOTTIME_ALARM   9
-#define CLOCK_TAI              11
-
-#define COARSE_NS 4000000ull /* what Linux says at 250 Hz */
+#include "unix/time_spec.h"
 
 struct time_pair {
     s64 seconds, fraction;
@@ -41,22 +28,12 @@ u64 process_cpu_ns(struct process *p)
 /* False when there is no such clock. */
 static bool clock_read(struct thread *t, s32 clock, u64 *ns)
 {
-    switch (clock) {
-    case CLOCK_REALTIME:
-    case CLOCK_REALTIME_COARSE:
-    case CLOCK_REALTIME_ALARM:
-    case CLOCK_TAI:
-        *ns = clock_realtime_ns();
+    u32 bit = clock_bit(clock);
+    if (bit & (CLOCKS_REALTIME | CLOCKS_MONOTONIC)) {
+        *ns = bit & CLOCKS_REALTIME ? clock_realtime_ns() : clock_monotonic_ns();
         return true;
-    case CLOCK_MONOTONIC:
-    case CLOCK_MONOTONIC_RAW:
-    case CLOCK_MONOTONIC_COARSE:
-    case CLOCK_BOOTTIME:
-    case CLOCK_BOOTTIME_ALARM:
-        *ns = clock_monotonic_ns();
-        return true;
-    case CLOCK_PROCESS_CPU:
-    case CLOCK_THREAD_CPU:
+    }
+    if (clock == CLOCK_PROCESS_CPU || clock == CLOCK_THREAD_CPU) {
         *ns = process_cpu_ns(t->process);
         return true;
     }
@@ -83,8 +60,8 @@ s64 sys_clock_getres(struct thread *t, s32 clock, u64 address)
     u64 ns;
     if (!clock_read(t, clock, &ns))
         return -EINVAL;
-    bool coarse = clock == CLOCK_REALTIME_COARSE || clock == CLOCK_MONOTONIC_COARSE;
-    struct time_pair time = {0, coarse ? (s64)COARSE_NS : 1};
+    bool coarse = clock_bit(clock) & CLOCKS_COARSE;
+    struct time_pair time = {0, coarse ? (s64)CLOCK_COARSE_NS : 1};
     return address ? time_out(t, address, &time, sizeof(time)) : 0;
 }
 

@@ -91,10 +91,11 @@ static inline void wrmsr(u32 msr, u64 value)
     asm volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
 }
 
+/* Not before what comes earlier in the program, another reading of it above all. */
 static inline u64 rdtsc(void)
 {
     u32 low, high;
-    asm volatile("rdtsc" : "=a"(low), "=d"(high));
+    asm volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
     return (u64)high << 32 | low;
 }
 
