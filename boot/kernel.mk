@@ -77,6 +77,7 @@ $(BUILD)/kernel-debug.elf: $(KERNEL_DEBUG_OBJECTS) boot/kernel.ld boot/symbols.a
 
 $(BUILD)/kernel.elf: $(BUILD)/thunk-kernel.elf
 	objcopy --strip-all $< $@
+	@echo "built $@"
 
 $(BUILD)/kernel.iso: $(BUILD)/kernel.elf boot/grub.cfg
 	@mkdir -p $(BUILD)/iso/boot/grub
