@@ -52,16 +52,18 @@ static inline u64 name_head(const char *name, u64 bytes)
 
 /* Folding the upper half down before each product lets every byte reach the bits of the result,
    which are the upper ones: the low ones of a product know nothing of the high ones of what was
-   multiplied. */
-static inline u32 head_hash(const struct inode *directory, u64 head, u64 bytes)
+   multiplied.  A name that is shorter than its head has another head, so the length is not hashed.
+ */
+static inline u32 head_hash(const struct inode *directory, u64 head)
 {
     u64 hash = (directory->number * NAME_MULTIPLIER ^ head) * NAME_MULTIPLIER;
-    return (u32)(((hash ^ hash >> 32 ^ bytes) * NAME_MULTIPLIER) >> 32);
+    return (u32)(((hash ^ hash >> 32) * NAME_MULTIPLIER) >> 32);
 }
 
 /* What follows the head of a longer name. */
 static u32 tail_hash(u64 hash, const char *name, u64 bytes)
 {
+    hash ^= bytes << 32;
     for (u64 at = 8; at < bytes; at += 8) {
         hash = (hash ^ load64(name + min(at, bytes - 8))) * NAME_MULTIPLIER;
         hash ^= hash >> 32;
@@ -71,7 +73,7 @@ static u32 tail_hash(u64 hash, const char *name, u64 bytes)
 
 static u32 entry_hash(const struct inode *directory, const char *name, u64 bytes)
 {
-    u32 hash = head_hash(directory, name_head(name, bytes), bytes);
+    u32 hash = head_hash(directory, name_head(name, bytes));
     return bytes <= 8 ? hash : tail_hash(hash, name, bytes);
 }
 
@@ -96,7 +98,7 @@ static __attribute__((noinline)) struct entry *entry_find_long(struct inode *dir
 static inline struct entry *entry_of(struct inode *directory, const char *name, u64 bytes)
 {
     u64 head = name_head(name, bytes);
-    u32 hash = head_hash(directory, head, bytes);
+    u32 hash = head_hash(directory, head);
     if (bytes > 8)
         return entry_find_long(directory, hash, name, bytes);
     struct entry *e = *entry_bucket(directory->fs, hash);

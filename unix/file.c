@@ -105,23 +105,29 @@ static void transfer_hold(struct transfer *x)
 }
 
 /* The result goes to the caller of the system call; nothing of x may be touched afterwards. */
-static s64 transfer_finish(struct transfer *x, s64 result)
+static inline s64 transfer_finish(struct transfer *x, s64 result)
 {
     struct file *f = x->file;
     if (f->operations->positioned && !x->keep_position)
         f->position = x->position;
-    if (x->vectors_allocated)
+    if (unlikely(x->vectors_allocated))
         deallocate(general_heap, x->vectors, x->vectors_allocated * sizeof(struct io_vector));
-    if (x->waiting)
+    if (unlikely(x->waiting))
         file_release(f);
     return result;
 }
 
-s64 transfer_attempt(struct transfer *x)
+/* Inline for the calls that move one buffer; the others go through transfer_attempt. */
+static inline s64 transfer_try(struct transfer *x)
 {
     const struct file_operations *o = x->file->operations;
     s64 r = x->writing ? o->write(x->file, x) : o->read(x->file, x);
-    return r == SYSCALL_LATER ? r : transfer_finish(x, r);
+    return unlikely(r == SYSCALL_LATER) ? r : transfer_finish(x, r);
+}
+
+s64 transfer_attempt(struct transfer *x)
+{
+    return transfer_try(x);
 }
 
 static void transfer_go_on(struct transfer *x, s64 error)
@@ -313,7 +319,7 @@ static inline s64 transfer_flat(struct transfer *x, u64 address, u64 bytes)
         return -EFAULT;
     x->at = address;
     x->left = x->chunk = min(bytes, (u64)LINUX_IO_MOST);
-    return transfer_attempt(x);
+    return transfer_try(x);
 }
 
 /* The file for reading or writing, or -errno in *error. */

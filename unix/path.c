@@ -62,12 +62,12 @@ struct node node_parent(struct process *p, const struct node *directory)
     return node_of_inode(inode_parent(directory->inode));
 }
 
-s64 node_lookup(struct process *p, const struct node *directory, const char *name, u64 bytes,
-                struct node *found)
+static inline s64 node_find(struct process *p, const struct node *directory, const char *name,
+                            u64 bytes, struct node *found)
 {
     if (bytes > LINUX_NAME_MOST)
         return -ENAMETOOLONG;
-    if (directory->virtual)
+    if (unlikely(directory->virtual))
         return virtual_lookup(p, directory, name, bytes, found);
     *found = NODE_NONE;
     if (directory->inode == p->root) {
@@ -77,6 +77,12 @@ s64 node_lookup(struct process *p, const struct node *directory, const char *nam
     }
     found->inode = directory_find(directory->inode, name, bytes);
     return found->inode ? 0 : -ENOENT;
+}
+
+s64 node_lookup(struct process *p, const struct node *directory, const char *name, u64 bytes,
+                struct node *found)
+{
+    return node_find(p, directory, name, bytes, found);
 }
 
 /* --- the walk --------------------------------------------------------------------------------- */
@@ -126,7 +132,7 @@ static inline const char *find_slash(const char *at, const char *end)
         word ^= ones * '/';
         u64 zero = (word - ones) & ~word & tops;
         if (zero)
-            return at + __builtin_ctzll(zero) / 8;
+            return at + ((u64)__builtin_ctzll(zero) >> 3);
     }
     while (at < end && *at != '/')
         at++;
@@ -154,14 +160,15 @@ static __attribute__((noinline)) void walk_down(struct walk *w, struct walk_text
     const char *rest = text->at, *end = text->end;
     for (;;) {
         const char *name = rest, *stop = find_slash(name, end);
-        rest = skip_slashes(stop, end);
+        rest = stop < end ? skip_slashes(stop + 1, end) : end;
         c->name = name;
         c->bytes = (u64)(stop - name);
-        struct inode *next = at && rest < end ? walk_plain(w, at, name, c->bytes) : NULL;
-        if (!next) {
-            c->slash = rest != stop;
+        c->slash = rest != stop;
+        if (rest == end || !at)
             break;
-        }
+        struct inode *next = walk_plain(w, at, name, c->bytes);
+        if (!next)
+            break;
         at = next;
     }
     if (at)
@@ -274,7 +281,7 @@ static s64 walk_step(struct walk *w, const struct component *c)
     if (type != LAST_NAME)
         return type == LAST_DOT ? 0 : walk_up(w);
     struct node found;
-    s64 r = node_lookup(w->process, &w->at, c->name, c->bytes, &found);
+    s64 r = node_find(w->process, &w->at, c->name, c->bytes, &found);
     if (r) {
         w->result->missing = r == -ENOENT && c->last;
         return r;
@@ -350,7 +357,7 @@ static s64 path_get_slowly(struct thread *t, u64 address, struct user_path *to)
     return -EFAULT;
 }
 
-s64 user_path_get_or_empty(struct thread *t, u64 address, struct user_path *to)
+static inline s64 path_get(struct thread *t, u64 address, struct user_path *to)
 {
     s64 length = copy_in_string(to->text, address, sizeof(to->text));
     if (unlikely(length < 0))
@@ -359,22 +366,33 @@ s64 user_path_get_or_empty(struct thread *t, u64 address, struct user_path *to)
     return 0;
 }
 
+s64 user_path_get_or_empty(struct thread *t, u64 address, struct user_path *to)
+{
+    return path_get(t, address, to);
+}
+
 s64 user_path_get(struct thread *t, u64 address, struct user_path *to)
 {
-    s64 r = user_path_get_or_empty(t, address, to);
+    s64 r = path_get(t, address, to);
     return r ? r : to->bytes ? 0 : -ENOENT;
 }
 
-s64 path_start(struct thread *t, s32 fd, const char *path, struct node *start)
+static inline s64 path_begin(struct thread *t, s32 fd, bool absolute, struct node *start)
 {
-    *start = process_directory(t->process);
-    if (path[0] == '/' || fd == AT_FDCWD)
+    if (likely(absolute || fd == AT_FDCWD)) {
+        *start = process_directory(t->process);
         return 0;
+    }
     struct file *f = descriptor_file(t->process, fd);
     if (!f)
         return -EBADF;
     *start = f->node;
     return node_is_none(start) || !node_is_directory(start) ? -ENOTDIR : 0;
+}
+
+s64 path_start(struct thread *t, s32 fd, const char *path, struct node *start)
+{
+    return path_begin(t, fd, path[0] == '/', start);
 }
 
 /* AT_EMPTY_PATH with "": the descriptor itself. */
@@ -399,14 +417,14 @@ s64 path_at(struct thread *t, s32 fd, u64 path, u32 walk, bool empty_allowed,
             struct path_result *to)
 {
     struct user_path text;
-    s64 r = user_path_get_or_empty(t, path, &text);
+    s64 r = path_get(t, path, &text);
     if (r)
         return r;
     if (!text.bytes)
         return empty_allowed ? path_of_descriptor(t, fd, to) : -ENOENT;
     struct node start;
     /* With the start as the root, "/" begins there too. */
-    r = path_start(t, fd, walk & WALK_IN_ROOT ? "" : text.text, &start);
+    r = path_begin(t, fd, text.text[0] == '/' && !(walk & WALK_IN_ROOT), &start);
     if (r)
         return r;
     r = path_walk(t->process, &start, user_path_string(&text), walk, to);
