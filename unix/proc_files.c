@@ -56,12 +56,6 @@ static void uptime_text(struct thread *t, u32 index, struct text *to)
     text_add(to, "%lu.%02lu 0.00\n", hundredths / 100, hundredths % 100);
 }
 
-static void version_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "%s version %s (thunk) %s\n", IDENTITY_SYSTEM, IDENTITY_RELEASE, IDENTITY_VERSION);
-}
-
 static void loadavg_text(struct thread *t, u32 index, struct text *to)
 {
     (void)index;
@@ -74,89 +68,6 @@ void mounts_text(struct thread *t, u32 index, struct text *to)
     text_add(to, "/dev/vda / thunk ro,relatime 0 0\n");
     text_add(to,
              "devtmpfs /dev devtmpfs ro 0 0\nproc /proc proc ro 0 0\nsysfs /sys sysfs ro 0 0\n");
-}
-
-static void filesystems_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "\tthunk\nnodev\tproc\nnodev\tsysfs\nnodev\tdevtmpfs\n");
-}
-
-static void cmdline_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "\n"); /* the machine's own options are no business of the program */
-}
-
-static void devices_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "Character devices:\n  1 mem\n  5 /dev/tty\n\nBlock devices:\n254 virtblk\n");
-}
-
-static void one_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "1\n");
-}
-
-static void zero_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "0\n");
-}
-
-static void cpus_text(struct thread *t, u32 index, struct text *to)
-{
-    zero_text(t, index, to);
-}
-
-static void pid_most_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "32768\n");
-}
-
-static void file_most_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "1048576\n");
-}
-
-static void pipe_most_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "1048576\n");
-}
-
-static void somaxconn_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "4096\n");
-}
-
-static void map_count_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "65530\n");
-}
-
-static void system_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "%s\n", IDENTITY_SYSTEM);
-}
-
-static void release_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "%s\n", IDENTITY_RELEASE);
-}
-
-static void version_number_text(struct thread *t, u32 index, struct text *to)
-{
-    (void)t, (void)index;
-    text_add(to, "%s\n", IDENTITY_VERSION);
 }
 
 static void hostname_text(struct thread *t, u32 index, struct text *to)
@@ -206,6 +117,12 @@ static void uuid_text(struct thread *t, u32 index, struct text *to)
                                                  .number = (inode_number),                         \
                                                  .parent = (above),                                \
                                                  .text = (function)}
+#define CONSTANT(variable, label, inode_number, above, literal)                                    \
+    static const struct virtual_node variable = {.name = (label),                                  \
+                                                 .mode = S_IFREG | 0444,                           \
+                                                 .number = (inode_number),                         \
+                                                 .parent = (above),                                \
+                                                 .constant = literal}
 
 static const struct virtual_node proc_sys, sys_kernel, sys_fs, sys_vm, sys_net, net_core,
     kernel_random;
@@ -215,32 +132,32 @@ TEXT(random_uuid, "uuid", 41, &kernel_random, uuid_text);
 static const struct virtual_node *const random_children[] = {&random_boot_id, &random_uuid, NULL};
 DIRECTORY(kernel_random, "random", 42, &sys_kernel, random_children);
 
-TEXT(kernel_ostype, "ostype", 50, &sys_kernel, system_text);
-TEXT(kernel_osrelease, "osrelease", 51, &sys_kernel, release_text);
-TEXT(kernel_version, "version", 52, &sys_kernel, version_number_text);
+CONSTANT(kernel_ostype, "ostype", 50, &sys_kernel, IDENTITY_SYSTEM "\n");
+CONSTANT(kernel_osrelease, "osrelease", 51, &sys_kernel, IDENTITY_RELEASE "\n");
+CONSTANT(kernel_version, "version", 52, &sys_kernel, IDENTITY_VERSION "\n");
 TEXT(kernel_hostname, "hostname", 53, &sys_kernel, hostname_text);
-TEXT(kernel_pid_max, "pid_max", 54, &sys_kernel, pid_most_text);
-TEXT(kernel_cap_last, "ngroups_max", 55, &sys_kernel, file_most_text);
-TEXT(kernel_randomize, "randomize_va_space", 56, &sys_kernel, one_text);
+CONSTANT(kernel_pid_max, "pid_max", 54, &sys_kernel, "32768\n");
+CONSTANT(kernel_ngroups_max, "ngroups_max", 55, &sys_kernel, "65536\n");
+CONSTANT(kernel_randomize, "randomize_va_space", 56, &sys_kernel, "1\n");
 static const struct virtual_node *const kernel_children[] = {
     &kernel_ostype,    &kernel_osrelease, &kernel_version,
-    &kernel_hostname,  &kernel_pid_max,   &kernel_cap_last,
+    &kernel_hostname,  &kernel_pid_max,   &kernel_ngroups_max,
     &kernel_randomize, &kernel_random,    NULL};
 DIRECTORY(sys_kernel, "kernel", 57, &proc_sys, kernel_children);
 
-TEXT(fs_file_max, "file-max", 60, &sys_fs, file_most_text);
-TEXT(fs_nr_open, "nr_open", 61, &sys_fs, file_most_text);
-TEXT(fs_pipe_max, "pipe-max-size", 62, &sys_fs, pipe_most_text);
+CONSTANT(fs_file_max, "file-max", 60, &sys_fs, "1048576\n");
+CONSTANT(fs_nr_open, "nr_open", 61, &sys_fs, "1048576\n");
+CONSTANT(fs_pipe_max, "pipe-max-size", 62, &sys_fs, "1048576\n");
 static const struct virtual_node *const fs_children[] = {&fs_file_max, &fs_nr_open, &fs_pipe_max,
                                                          NULL};
 DIRECTORY(sys_fs, "fs", 63, &proc_sys, fs_children);
 
-TEXT(vm_overcommit, "overcommit_memory", 64, &sys_vm, one_text);
-TEXT(vm_max_map_count, "max_map_count", 65, &sys_vm, map_count_text);
+CONSTANT(vm_overcommit, "overcommit_memory", 64, &sys_vm, "1\n");
+CONSTANT(vm_max_map_count, "max_map_count", 65, &sys_vm, "65530\n");
 static const struct virtual_node *const vm_children[] = {&vm_overcommit, &vm_max_map_count, NULL};
 DIRECTORY(sys_vm, "vm", 66, &proc_sys, vm_children);
 
-TEXT(core_somaxconn, "somaxconn", 67, &net_core, somaxconn_text);
+CONSTANT(core_somaxconn, "somaxconn", 67, &net_core, "4096\n");
 static const struct virtual_node *const core_children[] = {&core_somaxconn, NULL};
 DIRECTORY(net_core, "core", 68, &sys_net, core_children);
 static const struct virtual_node *const net_children[] = {&net_core, NULL};
@@ -250,15 +167,19 @@ static const struct virtual_node *const sys_children[] = {&sys_fs, &sys_kernel, 
                                                           NULL};
 DIRECTORY(proc_sys, "sys", 70, &virtual_proc, sys_children);
 
-TEXT(proc_cmdline, "cmdline", 71, &virtual_proc, cmdline_text);
+/* The machine's own options are no business of the program. */
+CONSTANT(proc_cmdline, "cmdline", 71, &virtual_proc, "\n");
 TEXT(proc_cpuinfo, "cpuinfo", 72, &virtual_proc, cpuinfo_text);
-TEXT(proc_devices, "devices", 73, &virtual_proc, devices_text);
-TEXT(proc_filesystems, "filesystems", 74, &virtual_proc, filesystems_text);
+CONSTANT(proc_devices, "devices", 73, &virtual_proc,
+         "Character devices:\n  1 mem\n  5 /dev/tty\n\nBlock devices:\n254 virtblk\n");
+CONSTANT(proc_filesystems, "filesystems", 74, &virtual_proc,
+         "\tthunk\nnodev\tproc\nnodev\tsysfs\nnodev\tdevtmpfs\n");
 TEXT(proc_loadavg, "loadavg", 75, &virtual_proc, loadavg_text);
 TEXT(proc_meminfo, "meminfo", 76, &virtual_proc, meminfo_text);
 TEXT(proc_stat, "stat", 77, &virtual_proc, stat_text);
 TEXT(proc_uptime, "uptime", 78, &virtual_proc, uptime_text);
-TEXT(proc_version, "version", 79, &virtual_proc, version_text);
+CONSTANT(proc_version, "version", 79, &virtual_proc,
+         IDENTITY_SYSTEM " version " IDENTITY_RELEASE " (thunk) " IDENTITY_VERSION "\n");
 
 static s64 mounts_target(struct process *p, u32 index, char *to, u64 most)
 {
@@ -294,10 +215,10 @@ static const struct virtual_node sys_devices, devices_system, system_cpu, cpu_ze
 
 static const struct virtual_node *const cpu_zero_children[] = {NULL};
 DIRECTORY(cpu_zero, "cpu0", 2, &system_cpu, cpu_zero_children);
-TEXT(cpu_online, "online", 3, &system_cpu, cpus_text);
-TEXT(cpu_possible, "possible", 4, &system_cpu, cpus_text);
-TEXT(cpu_present, "present", 5, &system_cpu, cpus_text);
-TEXT(cpu_kernel_max, "kernel_max", 6, &system_cpu, zero_text);
+CONSTANT(cpu_online, "online", 3, &system_cpu, "0\n");
+CONSTANT(cpu_possible, "possible", 4, &system_cpu, "0\n");
+CONSTANT(cpu_present, "present", 5, &system_cpu, "0\n");
+CONSTANT(cpu_kernel_max, "kernel_max", 6, &system_cpu, "0\n");
 static const struct virtual_node *const cpu_children[] = {
     &cpu_zero, &cpu_kernel_max, &cpu_online, &cpu_possible, &cpu_present, NULL};
 DIRECTORY(system_cpu, "cpu", 7, &devices_system, cpu_children);

@@ -204,7 +204,7 @@ s64 virtual_open(struct thread *t, const struct node *n, u32 flags, struct file 
         *opened = v->device ? file_create(v->device, flags, n, NULL) : NULL;
         return *opened ? 0 : v->device ? -ENFILE : -ENXIO;
     }
-    if (!v->text)
+    if (!v->text && !v->constant)
         return -EACCES;
     if ((flags & O_ACCMODE) != O_RDONLY && !(v->mode & 0222))
         return -EACCES;
@@ -212,7 +212,10 @@ s64 virtual_open(struct thread *t, const struct node *n, u32 flags, struct file 
     if (!f)
         return -ENFILE;
     struct text *text = &container_of(f, struct text_file, file)->text;
-    v->text(t, n->index, text);
+    if (v->constant)
+        text_add_bytes(text, v->constant, strlen(v->constant));
+    else
+        v->text(t, n->index, text);
     if (text->failed) {
         file_release(f);
         return -ENOMEM;

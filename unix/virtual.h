@@ -32,7 +32,8 @@ struct virtual_node {
     const struct virtual_node *const *children; /* ended by NULL; may be NULL */
     s64 (*lookup)(struct process *p, u32 index, const char *name, u64 bytes, struct node *found);
     bool (*next)(struct process *p, u32 index, u64 cookie, struct virtual_entry *entry);
-    /* Regular files: the whole text, made when it is opened. */
+    /* Regular files: the whole text, which never changes, or is made when the file is opened. */
+    const char *constant;
     void (*text)(struct thread *t, u32 index, struct text *to);
     /* Symlinks: the text that readlink gives; and, for magic ones, where they lead. */
     s64 (*target)(struct process *p, u32 index, char *to, u64 most);
