@@ -68,7 +68,7 @@ static u32 tail_hash(u64 hash, const char *name, u64 bytes)
         hash = (hash ^ load64(name + min(at, bytes - 8))) * NAME_MULTIPLIER;
         hash ^= hash >> 32;
     }
-    return (u32)hash;
+    return (u32)((hash * NAME_MULTIPLIER) >> 32);
 }
 
 static u32 entry_hash(const struct inode *directory, const char *name, u64 bytes)
