@@ -173,11 +173,12 @@ u64 page_cache_reclaim(struct filesystem *fs, u64 pages)
     return clock_sweep(fs, pages, fs->pages * 2);
 }
 
-static struct page *page_make(struct filesystem *fs)
+static struct page *page_make(struct filesystem *fs, void *memory)
 {
     struct page *p = allocate(fs->environment.heap, sizeof(*p));
-    void *memory = p ? allocate(fs->environment.pages, BLOCK_BYTES) : NULL;
-    if (!memory) {
+    if (p && !memory)
+        memory = allocate(fs->environment.pages, BLOCK_BYTES);
+    if (!p || !memory) {
         deallocate(fs->environment.heap, p, sizeof(*p));
         return NULL;
     }
@@ -185,19 +186,21 @@ static struct page *page_make(struct filesystem *fs)
     return p;
 }
 
-struct page *cache_add(struct inode *i, u64 index)
+struct page *cache_add(struct inode *i, u64 index, void *memory)
 {
     struct filesystem *fs = i->fs;
     if (fs->pages >= fs->environment.cache_pages_most)
         clock_sweep(fs, fs->pages - fs->environment.cache_pages_most + 1, SWEEP_STEPS_AT_LIMIT);
-    struct page *p = page_make(fs);
+    struct page *p = page_make(fs, memory);
     if (!p && page_cache_reclaim(fs, RECLAIM_WHEN_EXHAUSTED))
-        p = page_make(fs);
+        p = page_make(fs, memory);
     if (!p)
         return NULL;
     fs->pages++;
     void **slot = tree_slot(i, index);
     if (!slot) {
+        if (memory)
+            p->memory = NULL; /* it stays the caller's */
         page_free(fs, p);
         if (i->pages_cached == 0)
             cache_drop_inode(i);

@@ -16,6 +16,10 @@ completion_type(mount_handler, void, struct filesystem *fs, status s);
 struct filesystem_environment {
     heap heap;  /* metadata */
     heap pages; /* 4 KiB pages of the cache, aligned */
+    /* Blocks of up to that many pages (a power of two) may be asked of `pages` at once and given
+       back page by page, as the kernel's page heap allows; 0 or 1: one page at a time.  A block is
+       one piece of a request, and its pages are touched by the device first. */
+    u32 block_pages_most;
     struct block_device *device;
     u64 cache_pages_most; /* the cache evicts clean pages beyond that */
     void (*warn)(const char *format, ...) __attribute__((format(printf, 1, 2))); /* one line */

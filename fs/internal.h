@@ -224,8 +224,9 @@ status replay_forget(struct replay *r, const struct record *record);
 
 /* cache.c */
 struct page *cache_lookup(struct inode *i, u64 index);
-/* A page that is not valid yet, in i's tree, with a hold; NULL when out of memory. */
-struct page *cache_add(struct inode *i, u64 index);
+/* A page that is not valid yet, in i's tree, with a hold; NULL when out of memory.  memory: taken
+   over when that succeeds; NULL: a page is allocated. */
+struct page *cache_add(struct inode *i, u64 index, void *memory);
 void cache_page_valid(struct page *p);
 /* Takes a page that nobody holds out of the cache. */
 void cache_drop(struct page *p);

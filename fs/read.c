@@ -89,22 +89,43 @@ closure_method(status_handler, page_read_arrived, struct page_read, arrived, sta
     apply(done, s);
 }
 
+/* One block of memory for the first *block_pages of a read's pages; NULL: they come one by one.
+   While the cache is at its limit its own old pages serve best. */
+static u8 *page_block(struct filesystem *fs, u32 pages, u32 *block_pages)
+{
+    u32 most = min(pages, fs->environment.block_pages_most);
+    *block_pages = 0;
+    if (most < 2 || fs->pages + most > fs->environment.cache_pages_most)
+        return NULL;
+    u32 length = 1u << (31 - __builtin_clz(most));
+    u8 *block = allocate(fs->environment.pages, length * BLOCK_BYTES);
+    if (block)
+        *block_pages = length;
+    return block;
+}
+
 /* Puts pages for the read's blocks into the cache; how many there was memory for. */
 static u32 page_read_prepare(struct page_read *r)
 {
     struct extent_read *x = &r->extent;
+    struct filesystem *fs = x->inode->fs;
+    u32 block_pages, n;
+    u8 *block = page_block(fs, x->blocks, &block_pages);
     sg_init(&x->sg, NULL);
     x->sg.pieces = r->pieces;
     x->sg.capacity = READ_BLOCKS_MOST;
-    for (u32 n = 0; n < x->blocks; n++) {
-        struct page *p = cache_add(x->inode, x->file_block + n);
+    for (n = 0; n < x->blocks; n++) {
+        void *memory = n < block_pages ? block + n * BLOCK_BYTES : NULL;
+        struct page *p = cache_add(x->inode, x->file_block + n, memory);
         if (!p)
-            return n;
+            break;
         p->read = r;
         r->pages[n] = p;
         sg_add(&x->sg, p->memory, BLOCK_BYTES);
     }
-    return x->blocks;
+    for (u32 unused = n; unused < block_pages; unused++)
+        deallocate(fs->environment.pages, block + unused * BLOCK_BYTES, BLOCK_BYTES);
+    return n;
 }
 
 /* Reads up to `count` absent pages of an extent (NULL: checksum blocks) from `first` on; how many
@@ -187,7 +208,7 @@ static void fetch_zero(struct fetch *f, range pages)
     for (u64 at = pages.start; at < pages.end; at++) {
         if (cache_lookup(f->inode, at))
             continue;
-        struct page *p = cache_add(f->inode, at);
+        struct page *p = cache_add(f->inode, at, NULL);
         if (!p) {
             merge_fail(&f->branches, fetch_no_memory(f));
             return;

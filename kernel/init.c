@@ -120,6 +120,7 @@ static void root_mount(void)
     environment = (struct filesystem_environment){
         .heap = general_heap,
         .pages = page_heap,
+        .block_pages_most = 64,
         .device = machine.disk,
         .cache_pages_most = max(free_pages, 2ull * CACHE_FREE_PAGES) - CACHE_FREE_PAGES,
         .warn = filesystem_warn,

@@ -71,7 +71,9 @@ static u64 hash_tail(u64 sum, const u8 *p, u64 bytes)
     return sum;
 }
 
-u64 hash64(u64 seed, const void *data, u64 bytes)
+/* Aligned so that its loop never lies across a page's end: an emulator does not link its translated
+   blocks there, and that costs half the speed of a cold read. */
+__attribute__((aligned(1024))) u64 hash64(u64 seed, const void *data, u64 bytes)
 {
     const u8 *p = data;
     u64 left = bytes;

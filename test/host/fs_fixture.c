@@ -1,6 +1,7 @@
 /* Trees, images and comparisons for tests of fs/: see test/host/fs_fixture.h. */
 #include "test/host/fs_fixture.h"
 
+#include "fs/format.h"
 #include "fs/fs.h"
 #include "runtime/hash64.h"
 #include "test/host/harness.h"
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define HOLE_CHUNK (64 * KiB)
 #define READ_CHUNK (512 * KiB)
@@ -23,6 +25,34 @@ static void __attribute__((format(printf, 1, 2))) test_warn(const char *format, 
     va_end(list);
     warn_lines++;
 }
+
+/* --- pages in blocks: what was mapped can be unmapped in parts ---------------------------------
+ */
+
+u64 test_block_pages_live, test_blocks_given;
+
+static void *blocks_allocate(__attribute__((unused)) heap h, u64 bytes)
+{
+    static u64 asked;
+    if (bytes > BLOCK_BYTES && asked++ % 3 == 2)
+        return NULL;
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    memset(p, 0xa5, bytes);
+    test_block_pages_live += bytes / BLOCK_BYTES;
+    test_blocks_given += bytes > BLOCK_BYTES;
+    return p;
+}
+
+static void blocks_deallocate(__attribute__((unused)) heap h, void *p, u64 bytes)
+{
+    must(munmap(p, bytes) == 0);
+    test_block_pages_live -= bytes / BLOCK_BYTES;
+}
+
+static struct heap block_pages = {blocks_allocate, blocks_deallocate, "pages in blocks"};
+heap test_block_pages = &block_pages;
 
 /* --- trees ------------------------------------------------------------------------------------ */
 
@@ -214,6 +244,8 @@ struct filesystem *test_mount(struct host_disk *disk, heap h, heap pages, u64 ca
     struct mounting m = {.applied = 0};
     struct filesystem_environment environment = {.heap = h,
                                                  .pages = pages,
+                                                 .block_pages_most =
+                                                     pages == test_block_pages ? 64 : 0,
                                                  .device = &disk->device,
                                                  .cache_pages_most = cache_pages,
                                                  .warn = test_warn};

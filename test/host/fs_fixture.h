@@ -55,6 +55,11 @@ void test_image(struct test_tree *t, const struct image_options *o, struct host_
 struct filesystem *test_mount(struct host_disk *disk, heap h, heap pages, u64 cache_pages,
                               status *why);
 
+/* Pages that may be asked for in blocks and given back one by one, as the kernel's; every third
+   block is refused.  test_mount lets the filesystem ask this heap for blocks. */
+extern heap test_block_pages;
+extern u64 test_block_pages_live, test_blocks_given;
+
 extern u64 warn_lines; /* what environment.warn was given, counted */
 extern char warn_last[512];
 

@@ -220,6 +220,7 @@ static void image_mounts(void)
     environment = (struct filesystem_environment){
         .heap = general_heap,
         .pages = page_heap,
+        .block_pages_most = 64,
         .device = image,
         .cache_pages_most = 64,
         .warn = mount_warn,

@@ -5,6 +5,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The same tree through a cache that takes its pages in blocks. */
+static void check_blocks(struct test_tree *t, struct host_disk *disk, u64 cache_pages,
+                         const char *what)
+{
+    status why;
+    test_blocks_given = 0;
+    struct filesystem *fs = test_mount(disk, host_heap, test_block_pages, cache_pages, &why);
+    ok(fs, "%s: mounts with pages in blocks (%s)", what, status_text(why));
+    if (!fs)
+        return;
+    struct verify_result v = test_verify(fs, t, true);
+    ok(v.wrong == 0 && v.failed == 0, "%s: %llu blocks: %s%s", what,
+       (unsigned long long)test_blocks_given, v.wrong ? v.first : "",
+       v.failed ? status_text(v.failure) : "");
+    ok(test_block_pages_live <= cache_pages + 64, "%s: the cache keeps its limit", what);
+    page_cache_reclaim(fs, ~0ull);
+    is(test_block_pages_live, 0, "%s: all of their pages can be reclaimed", what);
+    filesystem_unmount(fs);
+}
+
 static void check_tree(struct test_tree *t, const struct image_options *o, u64 cache_pages,
                        u64 seed, const char *what)
 {
@@ -36,6 +56,7 @@ static void check_tree(struct test_tree *t, const struct image_options *o, u64 c
     is(h.live, 0, "%s: unmount gives all memory back", what);
     counting_heap_close(&h);
     counting_heap_close(&pages);
+    check_blocks(t, &disk, cache_pages, what);
     host_disk_destroy(&disk);
 }
 
