@@ -69,13 +69,14 @@ static void memory_read(struct boot_info *info, u64 entries, u64 count, u64 stri
     }
     for (u32 pass = 0; pass < 2; pass++) {
         for (u64 i = 0; i < count; i++) {
-            const struct memory_entry *e = (const void *)(entries + i * stride);
-            range r = range_of(e->address, e->address + e->length);
+            struct memory_entry e; /* copied: a bad stride leaves it unaligned */
+            memcpy(&e, (const void *)(entries + i * stride), sizeof(e));
+            range r = range_of(e.address, e.address + e.length);
             if (r.end < r.start)
                 continue;
-            if (pass == 0 && e->type == MEMORY_RAM)
+            if (pass == 0 && e.type == MEMORY_RAM)
                 memory_map_add(info, r);
-            else if (pass == 1 && e->type != MEMORY_RAM)
+            else if (pass == 1 && e.type != MEMORY_RAM)
                 memory_map_remove(info, r);
         }
     }
