@@ -9,7 +9,7 @@ static u64 pair_words(u64 pages, u32 order)
     return (pages >> (order + 1)) / 64 + 1;
 }
 
-u64 buddy_metadata_bytes(u64 pages)
+static u64 bits_bytes(u64 pages)
 {
     u64 words = 0;
     for (u32 order = 0; order < BUDDY_ORDERS; order++)
@@ -17,10 +17,15 @@ u64 buddy_metadata_bytes(u64 pages)
     return words * sizeof(u64);
 }
 
+u64 buddy_metadata_bytes(u64 pages)
+{
+    return bits_bytes(pages) + pages * sizeof(struct list);
+}
+
 void buddy_init(struct buddy *b, u64 base, u64 pages, void *metadata)
 {
     u64 *words = metadata;
-    memset(metadata, 0, buddy_metadata_bytes(pages));
+    memset(metadata, 0, bits_bytes(pages)); /* a link is written when its block becomes free */
     b->base = base;
     b->pages = pages;
     b->total_pages = b->free_pages = 0;
@@ -30,11 +35,7 @@ void buddy_init(struct buddy *b, u64 base, u64 pages, void *metadata)
         b->one_free[order] = words;
         words += pair_words(pages, order);
     }
-}
-
-static struct list *block_at(const struct buddy *b, u64 page)
-{
-    return (struct list *)(b->base + (page << BUDDY_PAGE_ORDER));
+    b->links = (struct list *)words;
 }
 
 static u64 page_of(const struct buddy *b, const void *block)
@@ -53,13 +54,13 @@ static bool pair_flip(struct buddy *b, u64 page, u32 order)
 
 static void block_put(struct buddy *b, u64 page, u32 order)
 {
-    list_push_front(&b->free[order], block_at(b, page));
+    list_push_front(&b->free[order], &b->links[page]);
     b->orders_free |= 1u << order;
 }
 
-static void block_take(struct buddy *b, struct list *block, u32 order)
+static void block_take(struct buddy *b, struct list *link, u32 order)
 {
-    list_remove(block);
+    list_remove(link);
     if (list_empty(&b->free[order]))
         b->orders_free &= ~(1u << order);
 }
@@ -71,7 +72,7 @@ static void block_free(struct buddy *b, u64 page, u32 order)
     b->free_pages += 1ull << order;
     while (!pair_flip(b, page, order) && order < BUDDY_ORDERS - 1) {
         u64 buddy = page ^ (1ull << order);
-        block_take(b, block_at(b, buddy), order);
+        block_take(b, &b->links[buddy], order);
         page &= buddy;
         order++;
     }
@@ -83,9 +84,9 @@ void *buddy_allocate(struct buddy *b, u32 order)
     if (order >= BUDDY_ORDERS || !(b->orders_free >> order))
         return NULL;
     u32 from = order + (u32)__builtin_ctz(b->orders_free >> order);
-    struct list *block = b->free[from].next;
-    u64 page = page_of(b, block);
-    block_take(b, block, from);
+    struct list *link = b->free[from].next;
+    u64 page = (u64)(link - b->links);
+    block_take(b, link, from);
     pair_flip(b, page, from);
     while (from > order) {
         from--;
@@ -93,7 +94,7 @@ void *buddy_allocate(struct buddy *b, u32 order)
         block_put(b, page + (1ull << from), from);
     }
     b->free_pages -= 1ull << order;
-    return block;
+    return (void *)(b->base + (page << BUDDY_PAGE_ORDER));
 }
 
 void buddy_free(struct buddy *b, void *block, u32 order)

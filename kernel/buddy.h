@@ -1,8 +1,9 @@
 /* The buddy allocator: whole pages in blocks of 2^order, each aligned to its size.
 
-   What it keeps is small, so that a machine starts fast: the free lists run through the free pages
-   themselves, and one bit for each pair of buddies says whether exactly one of them is free.  That
-   is about one bit for a page, and no page is touched before it is used.
+   What it keeps lies beside the pages: a link for each page, which is in a free list when a free
+   block begins there, and one bit for each pair of buddies, which says whether exactly one of them
+   is free.  The links are written when they are used, so a machine starts fast; and no page is
+   touched before its owner does: memory that a device fills is not brought in by the processor.
 
    Nothing here is locked: kernel/memory.c holds its lock.  Freestanding and hosted (tests). */
 #pragma once
@@ -20,12 +21,13 @@ struct buddy {
     u32 orders_free;                /* [memory lock] bit n: free[n] is not empty */
     struct list free[BUDDY_ORDERS]; /* [memory lock] */
     u64 *one_free[BUDDY_ORDERS];    /* [memory lock] a bit for each pair of that order */
+    struct list *links;             /* [memory lock] one for each page */
 };
 
-/* The room that buddy_init wants for its bits. */
+/* The room that buddy_init wants for its bits and links. */
 u64 buddy_metadata_bytes(u64 pages);
 
-/* Begins with no page free.  `metadata` is cleared here and stays the allocator's. */
+/* Begins with no page free.  `metadata` is aligned to 8 bytes and stays the allocator's. */
 void buddy_init(struct buddy *b, u64 base, u64 pages, void *metadata);
 
 /* Adds pages that the allocator may hand out; page numbers. */
