@@ -11,7 +11,7 @@
 #include "unix/signal.h"
 #include "unix/unix.h"
 
-struct fd_table; /* unix/fd.h: the file side's */
+struct fd_table; /* unix/descriptor.h: the file side's */
 
 #define PROCESS_PATH_MOST 4096 /* bytes of a path with its terminator: PATH_MAX */
 
@@ -51,8 +51,7 @@ struct process {
    system calls return SYSCALL_LATER. */
 void process_exit(struct process *p, u8 exit_status);
 
-/* --- what the file side gives to the process side (unix/fd.c, unix/path.c) ---------------------
- */
+/* --- what the file side gives to the process side (unix/descriptor.c, unix/path.c) ------------ */
 
 /* A table with descriptors 0, 1 and 2 on the console.  0 or -ENOMEM. */
 s64 files_create(struct process *p);
