@@ -1,8 +1,7 @@
 /* Time and timers.  Nanoseconds throughout. */
 #pragma once
 
-#include "runtime/closure.h"
-#include "runtime/rbtree.h"
+#include "runtime/timer.h"
 
 /* Since boot; never goes back.  TSC based; scaled by KVM's clock, CPUID or the PIT. */
 u64 clock_monotonic_ns(void);
@@ -23,17 +22,11 @@ struct clock_scale {
 };
 struct clock_scale clock_scale(void);
 
-struct timer {
-    struct rbnode node;
-    u64 expires_ns; /* monotonic */
-    thunk expired;
-    bool pending;
-};
-
-/* Applies `expired` from the run loop once, at or after expires_ns.  A pending timer is moved.
-   The timer and the thunk belong to the caller, who keeps them until it expired or was cancelled.
-   O(log n). */
+/* Applies `expired` once, at or after expires_ns, from the run loop of the CPU that set the timer.
+   A pending timer is moved, from any CPU.  The timer and the thunk belong to the caller, who keeps
+   them until it expired or was cancelled.  O(log n).  Takes locks of rank TIMER. */
 void timer_set(struct timer *t, u64 expires_ns, thunk expired);
 
-/* False when it was not pending (it has expired, or was never set). */
+/* On any CPU.  False when it was not pending: it was never set, has expired, or its thunk is about
+   to be applied (on another CPU, even at this moment), so the caller still has to keep it. */
 bool timer_cancel(struct timer *t);

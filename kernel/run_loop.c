@@ -70,10 +70,17 @@ static void slice_begin(struct cpu_queues *q)
         timer_set(&q->slice, clock_monotonic_ns() + SLICE_NS, &q->slice_ended);
 }
 
-void run_thread(thunk t)
+void runnable_init(struct runnable *r)
+{
+    r->cpus = ~0ull;
+    r->cpu = 0;
+    r->on_cpu = 0;
+}
+
+void run_thread(struct runnable *r)
 {
     struct cpu_queues *q = this_cpu()->queues;
-    closure_queue_add(&q->threads, thunk_deferred(t));
+    closure_queue_add(&q->threads, thunk_deferred(&r->run));
     if (this_cpu()->in_user)
         slice_begin(q);
 }
@@ -122,3 +129,28 @@ void run_loop_serve(void)
         }
     }
 }
+
+static void kernel_later(__attribute__((unused)) const struct executor *e,
+                         struct closure_header *deferred)
+{
+    queue_add(&this_cpu()->queues->own, deferred);
+}
+
+static u64 kernel_now(__attribute__((unused)) const struct executor *e)
+{
+    return clock_monotonic_ns();
+}
+
+static void kernel_timer_set(__attribute__((unused)) const struct executor *e, struct timer *t,
+                             u64 expires_ns, thunk expired)
+{
+    timer_set(t, expires_ns, expired);
+}
+
+static bool kernel_timer_cancel(__attribute__((unused)) const struct executor *e, struct timer *t)
+{
+    return timer_cancel(t);
+}
+
+const struct executor kernel_executor = {kernel_later, kernel_now, kernel_timer_set,
+                                         kernel_timer_cancel};

@@ -13,14 +13,14 @@ static struct lock_stack *lock_only_stack(void)
 
 struct lock_stack *(*lock_context)(void) = lock_only_stack;
 
-static void lock_check_order(const struct spinlock *l)
+static void lock_check_order(const struct spinlock *l, const struct spinlock *beside)
 {
     const struct lock_stack *stack = lock_context();
     if (stack->depth == LOCK_DEPTH_MOST)
         panic("lock %s: %u locks are held already", l->name, stack->depth);
     for (u32 i = 0; i < stack->depth; i++) {
         const struct spinlock *other = stack->locks[i];
-        if (other->rank >= l->rank)
+        if (other->rank >= l->rank && other != beside)
             panic("lock %s (rank %d) is taken while %s (rank %d) is held", l->name, (int)l->rank,
                   other->name, (int)other->rank);
     }
@@ -53,14 +53,25 @@ const struct spinlock *lock_held_here(void)
     return stack->depth ? stack->locks[stack->depth - 1] : NULL;
 }
 
+static const struct spinlock *lock_last(void)
+{
+    return lock_held_here();
+}
+
 #else
 
-static void lock_check_order(__attribute__((unused)) const struct spinlock *l)
+static void lock_check_order(__attribute__((unused)) const struct spinlock *l,
+                             __attribute__((unused)) const struct spinlock *beside)
 {
 }
 
 static void lock_push(__attribute__((unused)) const struct spinlock *l)
 {
+}
+
+static const struct spinlock *lock_last(void)
+{
+    return NULL;
 }
 
 static void lock_pop(__attribute__((unused)) const struct spinlock *l)
@@ -69,15 +80,41 @@ static void lock_pop(__attribute__((unused)) const struct spinlock *l)
 
 #endif
 
-void spin_lock(struct spinlock *l)
+void (*lock_waiting)(void);
+
+static void lock_take(struct spinlock *l)
 {
-    lock_check_order(l);
     while (__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE)) {
         /* Reading does not take the cache line away from the holder. */
-        while (__atomic_load_n(&l->held, __ATOMIC_RELAXED))
+        while (__atomic_load_n(&l->held, __ATOMIC_RELAXED)) {
             __builtin_ia32_pause();
+            if (lock_waiting)
+                lock_waiting();
+        }
     }
     lock_push(l);
+}
+
+void spin_lock(struct spinlock *l)
+{
+    lock_check_order(l, NULL);
+    lock_take(l);
+}
+
+void spin_lock_beside(struct spinlock *l)
+{
+    const struct spinlock *last = lock_last();
+    assert(!last || (last->rank == l->rank && last < l));
+    lock_check_order(l, last);
+    lock_take(l);
+}
+
+bool spin_try(struct spinlock *l)
+{
+    if (__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE))
+        return false;
+    lock_push(l);
+    return true;
 }
 
 void spin_unlock(struct spinlock *l)

@@ -9,13 +9,18 @@
 
 enum lock_rank {
     RANK_NONE,
-    RANK_PROCESS, /* unix: a process's tables */
-    RANK_FILE,    /* fs: an inode */
-    RANK_FS,      /* fs: the filesystem's maps and log */
-    RANK_CACHE,   /* fs: the page cache */
-    RANK_DEVICE,  /* drivers: a device's rings */
-    RANK_SCHEDULER,
-    RANK_TIMER,
+    RANK_PROCESS,     /* unix: a process's threads, signals, credentials, working directory */
+    RANK_DESCRIPTORS, /* unix: a descriptor table */
+    RANK_FILE,        /* unix: an open file, a pipe, file locks */
+    RANK_FUTEX,       /* unix: a bucket of waiters */
+    RANK_WAIT_QUEUE,  /* unix: who waits for a file */
+    RANK_MEMORY,      /* unix: a process's regions and pages */
+    RANK_FS,          /* fs: the filesystem's maps and log */
+    RANK_CACHE,       /* fs: the page cache */
+    RANK_DEVICE,      /* drivers: a device's rings */
+    RANK_SCOPE,       /* runtime: a scope's operations */
+    RANK_TIMER,       /* a CPU's timers */
+    RANK_SCHEDULER,   /* a CPU's thread queue, where it needs more than a lock-free queue */
     RANK_PAGE_TABLE,
     RANK_HEAP,
     RANK_LOG, /* the message log, last: anyone may print */
@@ -30,8 +35,16 @@ struct spinlock {
 #define SPINLOCK(rank_value, name_text) ((struct spinlock){0, (rank_value), (name_text)})
 
 void spin_lock(struct spinlock *l);
+/* A second lock of the same rank as the one taken last, which lies at a lower address. */
+void spin_lock_beside(struct spinlock *l);
+/* False, at once, when somebody has it.  For dumps and for thieves. */
+bool spin_try(struct spinlock *l);
 void spin_unlock(struct spinlock *l);
 bool spin_held(const struct spinlock *l);
+
+/* Called again and again by a CPU that waits for a lock with interrupts off; NULL: nothing to do.
+   The kernel answers TLB shoot-downs there, so a holder may wait for all CPUs. */
+extern void (*lock_waiting)(void);
 
 #ifdef CLOSURE_CHECKS
 /* The locks that this CPU (hosted: this thread) holds.  A kernel with several CPUs sets

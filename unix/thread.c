@@ -22,7 +22,7 @@ void thread_activate(struct thread *t)
     page_space_switch(&t->process->memory.space);
 }
 
-closure_method(thunk, thread_run, struct thread, run)
+closure_method(thunk, thread_run, struct thread, runnable.run)
 {
     struct thread *t = owner();
     if (t->ended || t->process->exiting)
@@ -37,7 +37,7 @@ closure_method(thunk, thread_run, struct thread, run)
 
 void thread_resume(struct thread *t)
 {
-    run_thread(&t->run);
+    run_thread(&t->runnable);
 }
 
 /* The CPU wants its FPU area aligned to 64 bytes; a heap aligns by the size. */
@@ -80,7 +80,8 @@ struct thread *thread_create(struct process *p)
     t->process = p;
     t->tid = p->next_tid++;
     t->alternate_flags = SIGNAL_STACK_DISABLED;
-    init_method(&t->run, thread_run);
+    runnable_init(&t->runnable);
+    init_method(&t->runnable.run, thread_run);
     list_push_back(&p->threads, &t->link);
     p->thread_count++;
     return t;

@@ -9,18 +9,19 @@
 #pragma once
 
 #include "kernel/clock.h"
+#include "kernel/run_loop.h"
 #include "kernel/user.h"
 #include "unix/process.h"
 
 #define THREAD_OPERATION_BYTES 1024
 
 struct thread {
-    struct user_frame frame; /* first: the frame that the kernel hands back is the thread */
-    struct process *process; /* [I] */
-    u32 tid;                 /* [I] */
-    struct list link;        /* process->threads [process lock] */
-    struct thunk run;        /* enters user mode */
-    struct thunk restart;    /* starts the system call again */
+    struct user_frame frame;  /* first: the frame that the kernel hands back is the thread */
+    struct process *process;  /* [I] */
+    u32 tid;                  /* [I] */
+    struct list link;         /* process->threads [process lock] */
+    struct runnable runnable; /* its thunk enters user mode */
+    struct thunk restart;     /* starts the system call again */
     struct status_handler pages_came; /* ready it with thread_pages_handler */
     struct timer timer;               /* nanosleep, timeouts */
     struct thunk timer_expired;       /* the process side's use of `timer` */

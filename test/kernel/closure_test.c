@@ -53,23 +53,38 @@ static void queue_order(void)
 static char priorities[4];
 static u32 priority_count;
 
-closure_function(thunk, priority_note, (char name))
+static void priority_noted(char name)
 {
-    priorities[priority_count++] = bound(name);
-    closure_finish();
+    priorities[priority_count++] = name;
     if (priority_count < 3)
         return;
     expect(priorities[0] == 'o' && priorities[1] == 'b' && priorities[2] == 't');
     test_pass();
 }
 
+closure_function(thunk, priority_note, (char name))
+{
+    char name = bound(name);
+    closure_finish();
+    priority_noted(name);
+}
+
+static struct runnable priority_thread;
+
+closure_method(thunk, priority_thread_note, struct runnable, run)
+{
+    (void)owner();
+    priority_noted('t');
+}
+
 static void queue_priorities(void)
 {
-    thunk thread = closure(general_heap, priority_note, 't');
     thunk bottom = closure(general_heap, priority_note, 'b');
     thunk own = closure(general_heap, priority_note, 'o');
-    expect(thread && bottom && own);
-    run_thread(thread);
+    expect(bottom && own);
+    runnable_init(&priority_thread);
+    init_method(&priority_thread.run, priority_thread_note);
+    run_thread(&priority_thread);
     run_bottom_half(bottom);
     run_later(own);
 }

@@ -19,7 +19,7 @@
 
 struct user_thread {
     struct user_frame frame;
-    struct thunk run;
+    struct runnable runnable;
     u64 expected; /* what it exits with; 0: anything but 0 */
 };
 
@@ -28,7 +28,7 @@ static u8 *code, *data;
 static struct user_thread threads[2];
 static u32 threads_left, interruptions, faults_seen;
 
-closure_method(thunk, thread_run, struct user_thread, run)
+closure_method(thunk, thread_run, struct user_thread, runnable.run)
 {
     user_enter(&owner()->frame, &space);
 }
@@ -67,7 +67,7 @@ static void on_syscall(struct user_frame *frame)
         frame->full = frame->rsi;
         return;
     case CALL_YIELD:
-        run_thread(&thread_of(frame)->run);
+        run_thread(&thread_of(frame)->runnable);
         run_loop();
     default:
         thread_exits(thread_of(frame), frame->rdi);
@@ -94,7 +94,7 @@ static void on_fault(struct user_frame *frame, const struct user_fault *fault)
 static void on_interrupted(struct user_frame *frame)
 {
     interruptions++;
-    run_thread(&thread_of(frame)->run);
+    run_thread(&thread_of(frame)->runnable);
     run_loop();
 }
 
@@ -134,9 +134,10 @@ static bool thread_start(u32 i, u64 rdi, u64 rsi, u64 expected)
     t->frame = (struct user_frame){.rip = CODE_AT, .rdi = rdi, .rsi = rsi, .full = 1, .fpu = fpu};
     t->frame.fs_base = DATA_AT + i * 8;
     t->expected = expected;
-    init_method(&t->run, thread_run);
+    runnable_init(&t->runnable);
+    init_method(&t->runnable.run, thread_run);
     threads_left++;
-    run_thread(&t->run);
+    run_thread(&t->runnable);
     return true;
 }
 
