@@ -163,18 +163,31 @@ struct memory_statistics memory_statistics(void)
 }
 
 /* For tests: the options fail_general=N and fail_pages=N let the N-th allocation of that heap fail,
-   fail_general_each=N and fail_pages_each=N every N-th. */
-static void heap_let_fail(heap *h, struct failing_heap *failing, const char *at, const char *each)
+   and say so; fail_general_each=N and fail_pages_each=N every N-th. */
+struct heap_to_fail {
+    struct failing_heap failing;
+    struct thunk tell;
+};
+
+closure_method(thunk, heap_fails, struct heap_to_fail, tell)
+{
+    log_warning("memory: allocation %llu of the heap %s fails, as asked",
+                (unsigned long long)owner()->failing.fail_at, owner()->failing.h.name);
+}
+
+static void heap_let_fail(heap *h, struct heap_to_fail *f, const char *at, const char *each)
 {
     if (!boot_option(at) && !boot_option(each))
         return;
-    failing_heap_init(failing, *h, boot_option_number(at), boot_option_number(each));
-    *h = &failing->h;
+    failing_heap_init(&f->failing, *h, boot_option_number(at), boot_option_number(each));
+    init_method(&f->tell, heap_fails);
+    f->failing.failing = &f->tell;
+    *h = &f->failing.h;
 }
 
 static void heaps_let_fail(void)
 {
-    static struct failing_heap general, pages;
+    static struct heap_to_fail general, pages;
     heap_let_fail(&general_heap, &general, "fail_general", "fail_general_each");
     heap_let_fail(&page_heap, &pages, "fail_pages", "fail_pages_each");
 }

@@ -5,6 +5,8 @@ static void *failing_allocate(heap h, u64 bytes)
 {
     struct failing_heap *f = container_of(h, struct failing_heap, h);
     u64 call = __atomic_add_fetch(&f->calls, 1, __ATOMIC_RELAXED);
+    if (call == f->fail_at && f->failing)
+        apply(f->failing);
     if (call == f->fail_at || (f->fail_each && call % f->fail_each == 0))
         return NULL;
     return allocate(f->below, bytes);

@@ -33,12 +33,19 @@ static void test_locks(void)
     ok(panics(stack_closure(release_unheld)), "releasing what is not held panics");
 }
 
+closure_function(thunk, count_one, (u32 * count))
+{
+    ++*bound(count);
+}
+
 static void test_failing_heap(void)
 {
     struct counting_heap below;
     struct failing_heap f;
+    u32 told = 0;
     counting_heap_init(&below, "below");
     failing_heap_init(&f, &below.h, 2, 5);
+    f.failing = stack_closure(count_one, &told);
     u32 failed = 0;
     for (u32 call = 1; call <= 10; call++) {
         void *p = allocate(&f.h, 100);
@@ -46,6 +53,7 @@ static void test_failing_heap(void)
         deallocate(&f.h, p, 100);
     }
     is(failed, 0x121, "the 2nd and each 5th allocation fail");
+    is(told, 1, "and the one that was asked for is told");
     is_string(f.h.name, "below", "a failing heap has the name of the one below");
     counting_heap_close(&below);
 }
