@@ -76,9 +76,10 @@ static void take_memory(struct options *o, const char *where, json_t *value)
 
 static void take_cpus(struct options *o, const char *where, json_t *value)
 {
-    (void)o;
-    if (!json_is_integer(value) || json_integer_value(value) != 1)
-        die(EXIT_USAGE, "%s: only 1 exists yet", where);
+    json_int_t cpus = json_is_integer(value) ? json_integer_value(value) : 0;
+    if (cpus < 1 || cpus > CPUS_MOST)
+        die(EXIT_USAGE, "%s: must be a number of processors from 1 to %u", where, CPUS_MOST);
+    o->cpus = (u32)cpus;
 }
 
 static void take_ports(struct options *o, const char *where, json_t *value)

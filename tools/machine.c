@@ -47,16 +47,22 @@ static void words_add(struct text_list *l, const char *option, const char *value
         text_list_add(l, value);
 }
 
-static void add_machine(struct text_list *l, enum machine_type type, enum accel accel)
+static void add_machine(struct text_list *l, const struct options *o, enum accel accel)
 {
+    enum machine_type type = o->machine;
+    /* The other processors are found in ACPI's tables; one does without them, and starts sooner. */
+    bool tables = o->cpus > 1;
     static const char *const machines[] = {
-        [MACHINE_MICROVM] = ("microvm,acpi=off,pit=off,pic=off,rtc=on,isa-serial=on,"
-                             "x-option-roms=off"),
+        [MACHINE_MICROVM] = "microvm,pit=off,pic=off,rtc=on,isa-serial=on,x-option-roms=off",
         [MACHINE_Q35] = "q35,usb=off,vmport=off,hpet=off",
         [MACHINE_PC] = "pc,usb=off,vmport=off,hpet=off",
     };
-    words_add(l, "-M", machines[type]);
-    words_add(l, "-accel", accel == ACCEL_KVM ? "kvm" : "tcg");
+    words_add(l, "-M",
+              text_of("%s%s", machines[type],
+                      type != MACHINE_MICROVM ? ""
+                      : tables                ? ",acpi=on"
+                                              : ",acpi=off"));
+    words_add(l, "-accel", accel == ACCEL_KVM ? "kvm" : o->cpus > 1 ? "tcg,thread=multi" : "tcg");
     /* TCG counts (and costs) every byte of `rep movsb`, so its being fast is not advertised. */
     words_add(l, "-cpu", accel == ACCEL_KVM ? "host" : "max,erms=off,fsrm=off");
     words_add(l, "-nodefaults", NULL);
@@ -103,7 +109,7 @@ static char *kernel_command_line(const struct options *o)
 static void add_options(struct text_list *l, const struct options *o)
 {
     words_add(l, "-m", text_of("%lluM", (unsigned long long)(o->memory_bytes / MiB)));
-    words_add(l, "-smp", "1");
+    words_add(l, "-smp", text_of("%u", o->cpus));
     words_add(l, "-kernel", machine_kernel());
     words_add(l, "-append", kernel_command_line(o));
     if (o->gdb_port) {
@@ -169,7 +175,7 @@ void machine_start(struct machine *m, const struct options *o, enum accel accel,
 
     struct text_list l = {};
     words_add(&l, qemu, NULL);
-    add_machine(&l, o->machine, accel);
+    add_machine(&l, o, accel);
     add_devices(&l, o->machine, theirs, theirs[4], image_fd);
     add_options(&l, o);
     m->started_ns = now_ns();

@@ -87,13 +87,11 @@ static void take_memory(struct options *o, const char *value)
 
 static void take_cpus(struct options *o, const char *value)
 {
-    (void)o;
     char *end;
     u64 cpus = strtoull(value, &end, 10);
-    if (!isdigit((unsigned char)*value) || *end || cpus == 0)
-        die(EXIT_USAGE, "-c %s: write a number of processors", value);
-    if (cpus > 1)
-        die(EXIT_USAGE, "-c %s: more than one processor does not exist yet; use -c 1", value);
+    if (!isdigit((unsigned char)*value) || *end || cpus == 0 || cpus > CPUS_MOST)
+        die(EXIT_USAGE, "-c %s: write a number of processors from 1 to %u", value, CPUS_MOST);
+    o->cpus = (u32)cpus;
 }
 
 static void take_net(struct options *o, const char *value)
@@ -237,7 +235,7 @@ static const struct option table[] = {
     {"--cwd", "DIR", take_cwd, "the working directory (default /)"},
     {"--hostname", "NAME", take_hostname, "the machine's name"},
     {"-m", "SIZE", take_memory, "memory (default 256M)"},
-    {"-c", "CPUS", take_cpus, "processors (1)"},
+    {"-c", "CPUS", take_cpus, "processors, 1 to 64 (default 1)"},
     {"--net", "none", take_net, "the network (none)"},
     {"--disk", "IMAGE", take_disk, "run: boot this image instead of building one"},
     {"-o", "IMAGE", take_output, "build: where to write the image"},
@@ -307,7 +305,7 @@ static void options_check(const struct options *o)
 
 void options_read(struct options *o, enum verb verb, int count, char **words)
 {
-    *o = (struct options){.verb = verb, .memory_bytes = 256 * MiB};
+    *o = (struct options){.verb = verb, .memory_bytes = 256 * MiB, .cpus = 1};
     int i = 0;
     for (; i < count && words[i][0] == '-' && words[i][1]; i++) {
         if (!strcmp(words[i], "--")) {

@@ -4,6 +4,7 @@
 #include "tools/say.h"
 
 #define MEMORY_LEAST (2 * MiB) /* the kernel is loaded at the first megabyte */
+#define CPUS_MOST    64u       /* the kernel's own limit (kernel/cpus.h) */
 
 enum accel { ACCEL_AUTO, ACCEL_KVM, ACCEL_TCG };
 enum machine_type { MACHINE_MICROVM, MACHINE_Q35, MACHINE_PC };
@@ -17,6 +18,7 @@ struct options {
     struct text_list env;
     const char *cwd, *hostname;
     u64 memory_bytes;
+    u32 cpus;           /* 1 to CPUS_MOST */
     const char *disk;   /* --disk */
     const char *output; /* -o */
     u64 size_bytes;     /* 0: as large as needed */

@@ -32,7 +32,9 @@ refused "run without a program" 2 "PROGRAM" run
 refused "an option that is not there" 2 "frobnicate" run --frobnicate true
 refused "an option without its value" 2 "SIZE" run -m
 refused "a size that is none" 2 "-m 12Q" run -m 12Q true
-refused "two processors" 2 "-c 2" run -c 2 true
+for cpus in 0 65 -1 two 1x; do refused "$cpus processors" 2 "-c $cpus: .*1 to 64" run -c $cpus true; done
+printf '{"RunConfig": {"CPUs": 65}}' >"$WORK/config"
+refused "65 processors in a JSON file" 2 "CPUs: .*1 to 64" run --config "$WORK/config" true
 refused "a network" 2 "--net user" run --net user true
 refused "a port" 2 "-p: .*network" run -p 80:80 true
 refused "--keep" 2 "--keep: .*written" run --keep x true
