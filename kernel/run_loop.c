@@ -97,6 +97,15 @@ static struct closure_header *closure_next(struct cpu_queues *q)
     return next;
 }
 
+/* What the watchdog (kernel/watchdog.h) and a census read. */
+static void closure_run(struct closure_header *next)
+{
+    struct cpu *cpu = this_cpu();
+    cpu->closure = next->info;
+    cpu->progress++;
+    closure_run_deferred(next);
+}
+
 /* True when there is nothing left. */
 static bool closures_serve(struct cpu_queues *q)
 {
@@ -104,7 +113,7 @@ static bool closures_serve(struct cpu_queues *q)
         struct closure_header *next = closure_next(q);
         if (!next)
             return true;
-        closure_run_deferred(next);
+        closure_run(next);
     }
     return false;
 }
@@ -121,7 +130,7 @@ void run_loop_serve(void)
         if (thread) {
             if (!closure_queue_empty(&q->threads))
                 slice_begin(q);
-            closure_run_deferred(thread);
+            closure_run(thread);
         } else if (served) {
             cpu_idle(); /* interrupts come in here, and here only */
         } else {

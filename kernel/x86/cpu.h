@@ -8,6 +8,7 @@
 #include "kernel/x86/gdt.h"
 #include "runtime/types.h"
 
+struct closure_info;
 struct user_frame;
 struct page_space;
 struct cpu_queues; /* the run loop's: kernel/run_loop.c */
@@ -22,6 +23,10 @@ struct cpu {
     struct user_frame *fpu_owner; /* gs:32, whose FPU state and bases the registers hold */
     u64 fs_base, gs_base;         /* gs:40, gs:48, as they were loaded for fpu_owner */
     u64 work_pending;             /* gs:56, not 0: the run loop has something to do */
+    u64 progress; /* gs:64, closures applied, system calls and traps of user mode: the watchdog's */
+
+    const struct closure_info *closure; /* what the run loop applies, or applied last */
+    bool halted; /* [a] in the idle loop, and no interrupt is being handled: the watchdog's */
 
     u32 id;       /* [I] 0: the boot CPU */
     u32 apic_id;  /* [I] */
@@ -43,6 +48,7 @@ _Static_assert(offsetof(struct cpu, fpu_owner) == 32, "assembly knows it");
 _Static_assert(offsetof(struct cpu, fs_base) == 40, "assembly knows it");
 _Static_assert(offsetof(struct cpu, gs_base) == 48, "assembly knows it");
 _Static_assert(offsetof(struct cpu, work_pending) == 56, "assembly knows it");
+_Static_assert(offsetof(struct cpu, progress) == 64, "assembly knows it");
 
 extern struct cpu boot_cpu;
 

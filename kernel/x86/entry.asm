@@ -27,6 +27,7 @@ section .text
 syscall_entry:
     swapgs
     mov [gs:CPU_SCRATCH], rsp
+    inc qword [gs:CPU_PROGRESS]
     mov rsp, [gs:CPU_FRAME]
     mov [rsp + FRAME_ORIG_RAX], rax
     mov [rsp + FRAME_RDI], rdi

@@ -161,6 +161,7 @@ void user_resume(void)
 static struct user_frame *frame_from_trap(const struct trap_frame *trap)
 {
     struct user_frame *frame = this_cpu()->frame;
+    this_cpu()->progress++;
     frame->rax = trap->rax;
     frame->rbx = trap->rbx;
     frame->rcx = trap->rcx;
