@@ -53,7 +53,7 @@ static void add_machine(struct text_list *l, const struct options *o, enum accel
     /* The other processors are found in ACPI's tables; one does without them, and starts sooner. */
     bool tables = o->cpus > 1;
     static const char *const machines[] = {
-        [MACHINE_MICROVM] = "microvm,pit=off,pic=off,rtc=on,isa-serial=on,x-option-roms=off",
+        [MACHINE_MICROVM] = "microvm,pit=on,pic=off,rtc=on,isa-serial=on,x-option-roms=off",
         [MACHINE_Q35] = "q35,usb=off,vmport=off,hpet=off",
         [MACHINE_PC] = "pc,usb=off,vmport=off,hpet=off",
     };
@@ -74,7 +74,7 @@ static void add_machine(struct text_list *l, const struct options *o, enum accel
 }
 
 static void add_devices(struct text_list *l, enum machine_type type, const int *console_fds,
-                        int serial_fd, int image_fd)
+                        int serial_fd, int monitor_fd, int image_fd)
 {
     static const char *const ports[CONSOLE_STREAM_COUNT] = {"thunk.stdin", "thunk.stdout",
                                                             "thunk.stderr", "thunk.control"};
@@ -91,6 +91,8 @@ static void add_devices(struct text_list *l, enum machine_type type, const int *
     }
     words_add(l, "-chardev", text_of("socket,id=serial,fd=%d", serial_fd));
     words_add(l, "-serial", "chardev:serial");
+    words_add(l, "-chardev", text_of("socket,id=monitor,fd=%d", monitor_fd));
+    words_add(l, "-mon", "chardev=monitor,mode=control");
     words_add(l, "-device", text_of("isa-debug-exit,iobase=%#x,iosize=0x04", EXIT_PORT));
 }
 
@@ -164,19 +166,21 @@ void machine_start(struct machine *m, const struct options *o, enum accel accel,
             machine_kernel());
     if (!command_exists(qemu))
         die(EXIT_FAILED, "%s is not installed; get it with: apt-get install qemu-system-x86", qemu);
-    int theirs[CONSOLE_STREAM_COUNT + 2], complaints;
+    int theirs[CONSOLE_STREAM_COUNT + 3], complaints;
     pair_make(&m->stdin_fd, &theirs[0]);
     pair_make(&m->stdout_fd, &theirs[1]);
     pair_make(&m->stderr_fd, &theirs[2]);
     pair_make(&m->control_fd, &theirs[3]);
     pair_make(&m->serial_fd, &theirs[4]);
     pair_make(&m->complaints_fd, &complaints);
-    theirs[5] = image_fd;
+    pair_make(&m->monitor_fd, &theirs[5]);
+    theirs[6] = image_fd;
+    m->monitor_ready = false;
 
     struct text_list l = {};
     words_add(&l, qemu, NULL);
     add_machine(&l, o, accel);
-    add_devices(&l, o->machine, theirs, theirs[4], image_fd);
+    add_devices(&l, o->machine, theirs, theirs[4], theirs[5], image_fd);
     add_options(&l, o);
     m->started_ns = now_ns();
     pid_t parent = getpid();
@@ -185,10 +189,39 @@ void machine_start(struct machine *m, const struct options *o, enum accel accel,
         die(EXIT_FAILED, "%s cannot be started: %s", qemu, strerror(errno));
     if (m->pid == 0)
         child_become(l.items, theirs, countof(theirs), complaints, parent);
-    for (u32 i = 0; i < CONSOLE_STREAM_COUNT + 1; i++)
+    for (u32 i = 0; i < CONSOLE_STREAM_COUNT + 2; i++)
         close(theirs[i]);
     close(complaints);
 }
+
+/* --- the monitor ------------------------------------------------------------------------------ */
+
+void machine_interrupt(struct machine *m)
+{
+    static const char greeting[] = "{\"execute\":\"qmp_capabilities\"}\n";
+    static const char interrupt[] = "{\"execute\":\"inject-nmi\"}\n";
+    if (m->monitor_fd < 0)
+        return;
+    if (!m->monitor_ready)
+        m->monitor_ready = send(m->monitor_fd, greeting, sizeof(greeting) - 1,
+                                MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(greeting) - 1;
+    /* A command is short, and each is read at once or the machine is ending: all or nothing. */
+    send(m->monitor_fd, interrupt, sizeof(interrupt) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+bool machine_monitor_read(struct machine *m)
+{
+    char answer[4096];
+    ssize_t n = recv(m->monitor_fd, answer, sizeof(answer) - 1, MSG_DONTWAIT);
+    if (n < 0)
+        return errno == EINTR || errno == EAGAIN;
+    answer[n] = 0;
+    if (strstr(answer, "\"error\""))
+        say("QEMU's monitor refuses: %s", answer);
+    return n > 0;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
 
 /* True when it has ended by itself within its patience. */
 static bool machine_ended(struct machine *m)
@@ -211,8 +244,8 @@ void machine_end(struct machine *m)
         }
         m->pid = 0;
     }
-    int *const fds[] = {&m->stdin_fd,   &m->stdout_fd, &m->stderr_fd,
-                        &m->control_fd, &m->serial_fd, &m->complaints_fd};
+    int *const fds[] = {&m->stdin_fd,  &m->stdout_fd,     &m->stderr_fd, &m->control_fd,
+                        &m->serial_fd, &m->complaints_fd, &m->monitor_fd};
     for (u32 i = 0; i < countof(fds); i++) {
         if (*fds[i] >= 0)
             close(*fds[i]);

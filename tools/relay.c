@@ -56,10 +56,14 @@ struct relay {
 };
 
 static volatile sig_atomic_t signal_arrived;
+static volatile sig_atomic_t census_wanted; /* SIGQUIT, which is Ctrl-\ on a terminal */
 
 static void signal_note(int number)
 {
-    signal_arrived = number;
+    if (number == SIGQUIT)
+        census_wanted = 1;
+    else
+        signal_arrived = number;
 }
 
 /* --- lines ------------------------------------------------------------------------------------ */
@@ -233,10 +237,19 @@ static bool machine_silent(const struct relay *r)
            r->control.ended && r->serial.ended && r->complaints.ended;
 }
 
+/* At its end it is closed, so that it is not watched any more. */
+static void monitor_serve(struct machine *m)
+{
+    if (machine_monitor_read(m))
+        return;
+    close(m->monitor_fd);
+    m->monitor_fd = -1;
+}
+
 /* Waits for the next thing to do; false when the time is over. */
 static bool relay_turn(struct relay *r, const sigset_t *unblocked)
 {
-    struct pollfd fds[6];
+    struct pollfd fds[7];
     u32 count = 0;
     struct stream *const streams[] = {&r->in, &r->out, &r->err};
     struct lines *const lines[] = {&r->control, &r->serial, &r->complaints};
@@ -246,6 +259,7 @@ static bool relay_turn(struct relay *r, const sigset_t *unblocked)
         if (!lines[i]->ended)
             watch(fds, &count, lines[i]->from, POLLIN);
     }
+    watch(fds, &count, r->machine->monitor_fd, POLLIN);
     u64 now = now_ns(), until = r->deadline_ns;
     if (r->kill_ns && (!until || r->kill_ns < until))
         until = r->kill_ns;
@@ -263,6 +277,8 @@ static bool relay_turn(struct relay *r, const sigset_t *unblocked)
         if (ready(fds, count, lines[i]->from, POLLIN))
             lines_read(lines[i]);
     }
+    if (ready(fds, count, r->machine->monitor_fd, POLLIN))
+        monitor_serve(r->machine);
     return true;
 }
 
@@ -315,10 +331,16 @@ void relay_run(struct machine *m, enum relay_manner manner, u64 deadline_ns,
     relay_init(&r, m);
     signals_catch(&unblocked);
     while (!machine_silent(&r)) {
+        if (census_wanted && manner == RELAY_SILENT)
+            signal_arrived = SIGQUIT;
         if (signal_arrived || (r.out.gone && manner == RELAY_OPEN)) {
             result->end = RELAY_SIGNALLED;
             result->signal = signal_arrived ? signal_arrived : SIGPIPE;
             break;
+        }
+        if (census_wanted && manner == RELAY_OPEN) {
+            census_wanted = 0;
+            machine_interrupt(m);
         }
         if (!relay_turn(&r, &unblocked)) {
             if (!r.kill_ns)

@@ -16,7 +16,13 @@
 #define PROBE_STATUS 42
 
 /* The ends of the machine and of the file that is being written, whatever ends the command. */
-static struct machine machine = {0, -1, -1, -1, -1, -1, -1, 0};
+static struct machine machine = {.stdin_fd = -1,
+                                 .stdout_fd = -1,
+                                 .stderr_fd = -1,
+                                 .control_fd = -1,
+                                 .serial_fd = -1,
+                                 .complaints_fd = -1,
+                                 .monitor_fd = -1};
 static const char *unfinished;
 
 static void clean_up(void)
