@@ -9,6 +9,7 @@
 #include <sched.h>
 
 #define PRODUCERS 3
+#define CONSUMERS 2
 #define EACH      20000
 
 /* --- many producers, one consumer ------------------------------------------------------------- */
@@ -67,51 +68,85 @@ static void test_closure_queue(void)
 
 /* --- many producers, many consumers ----------------------------------------------------------- */
 
-static struct pointer_ring *ring;
-static u8 taken_times[PRODUCERS * EACH];
+static struct thunk_queue many;
+static struct counted {
+    struct thunk run;
+    u32 producer, number;
+    u32 times;
+} counted[PRODUCERS][EACH];
 static u32 taken_total;
 
-static void *ring_produce(void *argument)
+/* What each consumer sees of each producer comes in that producer's order. */
+static __thread u32 seen_next[PRODUCERS];
+static bool many_in_order = true;
+
+closure_method(thunk, counted_run, struct counted, run)
 {
-    u8 *mine = argument;
-    for (u32 i = 0; i < EACH; i++) {
-        while (!pointer_ring_add(ring, &mine[i]))
-            sched_yield();
-    }
+    struct counted *c = owner();
+    c->times++; /* one that two consumers got would be a race */
+    if (c->number < seen_next[c->producer])
+        __atomic_store_n(&many_in_order, false, __ATOMIC_RELAXED);
+    seen_next[c->producer] = c->number + 1;
+    __atomic_fetch_add(&taken_total, 1, __ATOMIC_RELAXED);
+}
+
+static void *many_produce(void *argument)
+{
+    struct counted *mine = argument;
+    for (u32 i = 0; i < EACH; i++)
+        thunk_queue_add(&many, thunk_deferred(&mine[i].run));
     return NULL;
 }
 
-static void *ring_consume(__attribute__((unused)) void *argument)
+static void *many_consume(__attribute__((unused)) void *argument)
 {
     while (__atomic_load_n(&taken_total, __ATOMIC_RELAXED) < PRODUCERS * EACH) {
-        u8 *p = pointer_ring_take(ring);
-        if (!p) {
+        struct closure_header *next = thunk_queue_take(&many);
+        if (next)
+            closure_run_deferred(next);
+        else
             sched_yield();
-            continue;
-        }
-        ++*p; /* a place that two consumers got would be a race */
-        __atomic_fetch_add(&taken_total, 1, __ATOMIC_RELAXED);
     }
     return NULL;
 }
 
-static void test_pointer_ring(void)
+static bool each_once(void)
 {
-    pthread_t producers[PRODUCERS], consumers[2];
-    ring = pointer_ring_create(host_heap, 5);
+    bool once = true;
+    for (u32 p = 0; p < PRODUCERS; p++) {
+        for (u32 i = 0; i < EACH; i++)
+            once &= counted[p][i].times == 1;
+    }
+    return once;
+}
+
+static void counted_init(void)
+{
+    taken_total = 0;
+    for (u32 p = 0; p < PRODUCERS; p++) {
+        for (u32 i = 0; i < EACH; i++) {
+            counted[p][i] = (struct counted){.producer = p, .number = i};
+            init_method(&counted[p][i].run, counted_run);
+        }
+    }
+}
+
+static void test_thunk_queue(u32 order)
+{
+    pthread_t producers[PRODUCERS], consumers[CONSUMERS];
+    thunk_queue_init_order(&many, order);
+    counted_init();
     for (u32 p = 0; p < PRODUCERS; p++)
-        pthread_create(&producers[p], NULL, ring_produce, &taken_times[p * EACH]);
-    for (u32 c = 0; c < countof(consumers); c++)
-        pthread_create(&consumers[c], NULL, ring_consume, NULL);
+        pthread_create(&producers[p], NULL, many_produce, counted[p]);
+    for (u32 c = 0; c < CONSUMERS; c++)
+        pthread_create(&consumers[c], NULL, many_consume, NULL);
     for (u32 p = 0; p < PRODUCERS; p++)
         pthread_join(producers[p], NULL);
-    for (u32 c = 0; c < countof(consumers); c++)
+    for (u32 c = 0; c < CONSUMERS; c++)
         pthread_join(consumers[c], NULL);
-    bool once = true;
-    for (u32 i = 0; i < countof(taken_times); i++)
-        once &= taken_times[i] == 1;
-    ok(once, "each pointer is taken once");
-    pointer_ring_destroy(ring);
+    ok(each_once(), "with %u places, each closure is taken once", 1u << order);
+    ok(many_in_order, "and no consumer sees a producer's out of order");
+    ok(thunk_queue_empty(&many), "and none is left");
 }
 
 /* --- branches that close on several threads --------------------------------------------------- */
@@ -179,7 +214,8 @@ int main(void)
 {
     lock_context = thread_locks;
     test_closure_queue();
-    test_pointer_ring();
+    test_thunk_queue(1);
+    test_thunk_queue(THUNK_QUEUE_ORDER);
     test_merge();
     test_lock();
     return done_testing();

@@ -61,30 +61,56 @@ static void test_wake(void)
     ok(a.applied == 1 && b.applied == 1 && closure_queue_take(&q) == NULL, "both are applied");
 }
 
-static void test_ring(struct random *r)
+/* A queue of four places under a hundred closures spills and comes back all the time. */
+static void test_many_order(struct random *r, u32 order)
 {
-    static u8 things[1000];
-    struct counting_heap h;
-    counting_heap_init(&h, "ring");
-    struct pointer_ring *ring = pointer_ring_create(&h.h, 3);
-    u64 added = 0, taken = 0;
-    ok(!pointer_ring_take(ring), "an empty ring has nothing");
-    for (u32 step = 0; step < 100000; step++) {
-        if (random_below(r, 2)) {
-            bool room = pointer_ring_add(ring, &things[added % countof(things)]);
-            must(room == (added - taken < 8));
-            added += room;
-        } else {
-            u8 *p = pointer_ring_take(ring);
-            must(p == (taken < added ? &things[taken % countof(things)] : NULL));
-            taken += p != NULL;
-        }
+    static struct task tasks[TASKS];
+    struct thunk_queue q;
+    u64 last = 0, added = 0, taken = 0;
+    thunk_queue_init_order(&q, order);
+    for (u32 i = 0; i < TASKS; i++) {
+        tasks[i].last = &last;
+        init_method(&tasks[i].run, task_run);
     }
-    ok(true, "a ring of eight holds eight, refuses the ninth, and keeps their order");
-    pointer_ring_destroy(ring);
-    h.fail_at = h.calls + 1;
-    ok(!pointer_ring_create(&h.h, 3), "and is not made when there is no memory");
-    counting_heap_close(&h);
+    /* Mostly adding for a while, then mostly taking. */
+    for (u32 step = 0, bias = 1; step < 40000; step++) {
+        struct task *t = &tasks[random_below(r, TASKS)];
+        if (step % 500 == 0)
+            bias = 1 + (u32)random_below(r, 9);
+        if (!t->queued && random_below(r, 10) < bias) {
+            t->number = ++added;
+            t->queued = true;
+            must(thunk_queue_add(&q, thunk_deferred(&t->run)) == (added == taken + 1));
+        } else {
+            struct closure_header *next = thunk_queue_take(&q);
+            must((next != NULL) == (taken < added));
+            if (!next)
+                continue;
+            must(next->next == NULL);
+            closure_run_deferred(next);
+            must(last == ++taken);
+        }
+        must(thunk_queue_empty(&q) == (taken == added));
+    }
+    ok(added > 1000, "40000 random steps with %u places keep the order of adding", 1u << order);
+}
+
+static void test_spill(void)
+{
+    struct thunk_queue q;
+    struct host_result results[3 * THUNK_QUEUE_PLACES];
+    u32 n = 0;
+    thunk_queue_init(&q);
+    ok(thunk_queue_empty(&q) && !thunk_queue_take(&q), "an empty queue has nothing");
+    for (u32 i = 0; i < countof(results); i++)
+        thunk_queue_add(&q, status_deferred(host_result_init(&results[i]), STATUS_OK));
+    is(q.spill_count, 2 * THUNK_QUEUE_PLACES, "what the ring has no place for spills");
+    for (struct closure_header *next; (next = thunk_queue_take(&q)); n++) {
+        closure_run_deferred(next);
+        must(results[n].applied == 1);
+    }
+    is(n, countof(results), "and comes back, in order");
+    ok(q.spill_count == 0 && thunk_queue_empty(&q), "and then the ring is enough again");
 }
 
 int main(void)
@@ -93,6 +119,9 @@ int main(void)
     random_init(&r, test_seed());
     test_order(&r);
     test_wake();
-    test_ring(&r);
+    test_many_order(&r, 2);
+    test_many_order(&r, 1);
+    test_many_order(&r, THUNK_QUEUE_ORDER);
+    test_spill();
     return done_testing();
 }
