@@ -77,6 +77,14 @@ static void insert_rebalance(struct rbtree *t, rbnode n)
     t->root->red = false;
 }
 
+void rbtree_insert_at(struct rbtree *t, rbnode parent, rbnode *link, rbnode n)
+{
+    *n = (struct rbnode){.parent = parent, .red = true};
+    *link = n;
+    t->count++;
+    insert_rebalance(t, n);
+}
+
 void rbtree_insert(struct rbtree *t, rbnode n)
 {
     rbnode parent = NULL;
@@ -86,10 +94,7 @@ void rbtree_insert(struct rbtree *t, rbnode n)
         /* To the right of its equals, so that they stay in order of insertion. */
         link = child_of(parent, apply(t->compare, n, parent) < 0);
     }
-    *n = (struct rbnode){.parent = parent, .red = true};
-    *link = n;
-    t->count++;
-    insert_rebalance(t, n);
+    rbtree_insert_at(t, parent, link, n);
 }
 
 /* --- removal ---------------------------------------------------------------------------------- */

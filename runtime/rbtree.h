@@ -23,6 +23,10 @@ struct rbtree {
 void rbtree_init(struct rbtree *t, rb_key_compare compare);
 /* Equal keys are kept in order of insertion. */
 void rbtree_insert(struct rbtree *t, rbnode n);
+/* The same for a caller that knows where n belongs and keeps the order itself: below `parent`, at
+   its free link &parent->left or &parent->right; &t->root and NULL in an empty tree.  A tree that
+   is only used like this, and not looked up in, needs no compare. */
+void rbtree_insert_at(struct rbtree *t, rbnode parent, rbnode *link, rbnode n);
 void rbtree_remove(struct rbtree *t, rbnode n);
 /* A node with the key of `key` (a node on the caller's stack); NULL when there is none. */
 rbnode rbtree_lookup(const struct rbtree *t, rbnode key);
