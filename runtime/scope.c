@@ -2,23 +2,25 @@
 
    An operation ends when it has landed and nobody pins it any more: the function that issues it,
    its deadline, a cancellation that is being told.  Whoever takes the last pin away, or lands it
-   unpinned, ends it: takes it off the scope, then applies `done`.
+   unpinned, ends it: takes it off the scope, applies `done`, and then gives up its share of
+   `pending`.
 
-   A scope is drained when `pending` comes to zero.  What then follows (the waiter, the closer) goes
-   through the executor, so that it comes after the `done` of the operation that ended last, and so
-   that nothing of the scope is touched after its lock was given back for the last time. */
+   A scope is drained when `pending` comes to zero, and then the next of these steps is taken:
+   the wait that is under way ends; a closing scope lands in its parent; when the parent has let go
+   of it, it has ended, and the closer is told.  A step is decided under the lock and taken after
+   it.  Each but the last comes back here, so until the closer is told the scope's memory is there:
+   whoever works with it holds a share of `pending` or, from the parent's side, a pin of
+   `in_parent`. */
 #include "runtime/scope.h"
 
 #include "runtime/assert.h"
 
 static struct spinlock roots_lock = {0, RANK_TIMER, "scopes"};
-static struct list roots; /* [roots_lock] ready when next is not NULL */
+static struct list roots = {&roots, &roots}; /* [roots_lock] */
 
 static void scope_join_roots(struct scope *s)
 {
     spin_lock(&roots_lock);
-    if (!roots.next)
-        list_init(&roots);
     list_push_back(&roots, &s->root_link);
     spin_unlock(&roots_lock);
 }
@@ -32,46 +34,64 @@ static void scope_leave_roots(struct scope *s)
 
 /* --- a drained scope -------------------------------------------------------------------------- */
 
-/* Takes the completions of a scope that is drained.  What is to be applied inline, with no lock
-   held, is returned: the parent's. */
-static status_handler scope_drained_locked(struct scope *s)
+/* What is to be done after the lock was given back; nothing when all of it is NULL.  No field of
+   the scope is needed for it. */
+struct scope_step {
+    const struct executor *executor;
+    thunk wait_over;       /* later */
+    status_handler landed; /* now: the scope's operation in its parent */
+    status_handler closer; /* later */
+};
+
+static struct scope_step scope_drained_locked(struct scope *s)
 {
+    struct scope_step step = {.executor = s->executor};
     if (s->timed && !s->executor->timer_cancel(s->executor, &s->deadline))
-        return NULL; /* the deadline's thunk is on the way, and comes by here */
+        return step; /* the deadline's thunk is on the way, and comes by here */
     s->timed = false;
     if (s->waiter) {
-        executor_later_status(s->executor, s->waiter, s->first_failure);
-        s->waiter = NULL;
+        s->pending++; /* until the waiter has returned */
+        step.wait_over = &s->wait_over;
+        return step;
     }
     if (!s->closing)
-        return NULL;
-    if (!s->ended && !s->parent)
+        return step;
+    if (s->parent_landed) {
+        step.landed = s->parent_landed;
+        s->parent_landed = NULL;
+        return step;
+    }
+    if (!s->parent && !s->ended) {
         scope_leave_roots(s);
-    s->ended = true;
-    if (s->closer) {
-        executor_later_status(s->executor, s->closer, STATUS_OK);
+        s->ended = true;
+    }
+    if (s->ended) {
+        step.closer = s->closer;
         s->closer = NULL;
     }
-    status_handler landed = s->parent_landed;
-    s->parent_landed = NULL;
-    return landed;
+    return step;
 }
 
-/* One pending less.  Gives the lock back; nothing of s may be touched afterwards, for a scope that
-   ends with this.  The result is for the caller to apply with STATUS_OK, unless it is NULL. */
-static status_handler scope_unpend(struct scope *s)
+static void scope_take_step(struct scope_step step)
 {
-    assert(s->pending != 0);
-    status_handler landed = --s->pending == 0 ? scope_drained_locked(s) : NULL;
-    spin_unlock(&s->lock);
-    return landed;
+    if (step.wait_over)
+        executor_later(step.executor, step.wait_over);
+    else if (step.landed)
+        apply(step.landed, STATUS_OK);
+    else if (step.closer)
+        executor_later_status(step.executor, step.closer, STATUS_OK);
 }
 
+/* Gives up a share of `pending`; afterwards nothing of s may be touched. */
 static void scope_release(struct scope *s)
 {
-    status_handler landed = scope_unpend(s);
-    if (landed)
-        apply(landed, STATUS_OK);
+    struct scope_step step = {.executor = NULL};
+    spin_lock(&s->lock);
+    assert(s->pending != 0);
+    if (--s->pending == 0)
+        step = scope_drained_locked(s);
+    spin_unlock(&s->lock);
+    scope_take_step(step);
 }
 
 /* --- the end of an operation ------------------------------------------------------------------ */
@@ -95,10 +115,11 @@ static void operation_check(struct operation *o)
     status_handler done = o->done;
     status outcome = o->outcome;
     list_remove(&o->link);
-    o->scope = NULL;
+    __atomic_store_n(&o->scope, NULL, __ATOMIC_RELAXED);
     failure_note_locked(s, outcome);
-    scope_release(s);
+    spin_unlock(&s->lock);
     apply(done, outcome);
+    scope_release(s);
 }
 
 closure_method(status_handler, operation_landed, struct operation, landed_with, status outcome)
@@ -163,9 +184,10 @@ closure_method(thunk, operation_deadline, struct operation, deadline_passed)
 static void operation_init(struct operation *o, struct scope *s, cancel_handler cancel,
                            status_handler done)
 {
-    o->scope = s;
+    __atomic_store_n(&o->scope, s, __ATOMIC_RELAXED);
     o->cancel = cancel;
     o->done = done;
+    o->number = s->started++;
     o->pins = 1; /* until operation_started */
     o->landed = o->told = o->timed = o->issued = false;
     o->started_ns = s->executor->now_ns(s->executor);
@@ -195,6 +217,7 @@ status_handler operation_start_until(struct scope *s, struct operation *o, cance
     if (!landed)
         return NULL;
     init_method(&o->deadline_passed, operation_deadline);
+    o->deadline = (struct timer){.pending = false};
     spin_lock(&s->lock);
     o->timed = true;
     o->pins++;
@@ -216,7 +239,8 @@ void operation_started(struct operation *o)
 void operation_cancel(struct scope *s, struct operation *o, status why)
 {
     spin_lock(&s->lock);
-    if (o->scope != s) {
+    /* In another scope o may be starting or ending at this moment; in this one it cannot. */
+    if (__atomic_load_n(&o->scope, __ATOMIC_RELAXED) != s) {
         spin_unlock(&s->lock);
         return;
     }
@@ -226,43 +250,88 @@ void operation_cancel(struct scope *s, struct operation *o, status why)
     operation_check(o);
 }
 
-/* The operations that are running at the call; each is moved to `cancelled` when it is marked, so
-   the first one of `running` is always the next. */
-void scope_cancel(struct scope *s, status why)
+/* The oldest operation that nobody cancelled and that was started before `number`. */
+static struct operation *operation_before_locked(struct scope *s, u64 number)
 {
+    if (list_empty(&s->running))
+        return NULL;
+    struct operation *o = container_of(s->running.next, struct operation, link);
+    return o->number < number ? o : NULL;
+}
+
+/* Those that are running at the call, and none that is started meanwhile: a `done` may start its
+   operation again.  `running` is in the order of starting, and who is marked leaves it. */
+static void scope_cancel_running(struct scope *s, status why)
+{
+    struct operation *o;
     spin_lock(&s->lock);
-    s->pending++;
-    for (u32 n = s->pending; n > 0 && !list_empty(&s->running); n--) {
-        struct operation *o = container_of(s->running.next, struct operation, link);
+    u64 end = s->started;
+    while ((o = operation_before_locked(s, end))) {
         o->pins++;
         operation_cancel_locked(o, why);
         o->pins--;
         operation_check(o); /* gives the lock back */
         spin_lock(&s->lock);
     }
+    spin_unlock(&s->lock);
+}
+
+static void scope_hold(struct scope *s)
+{
+    spin_lock(&s->lock);
+    s->pending++;
+    spin_unlock(&s->lock);
+}
+
+void scope_cancel(struct scope *s, status why)
+{
+    scope_hold(s);
+    scope_cancel_running(s, why);
     scope_release(s);
 }
 
 /* --- the life of a scope ---------------------------------------------------------------------- */
+
+/* With the lock held, which it gives back: ends the wait.  A share of `pending` is the caller's. */
+static void scope_tell_waiter(struct scope *s, status outcome)
+{
+    status_handler waiter = s->waiter;
+    s->waiter = NULL;
+    spin_unlock(&s->lock);
+    apply(waiter, outcome);
+    scope_release(s);
+}
+
+closure_method(thunk, scope_wait_over, struct scope, wait_over)
+{
+    struct scope *s = owner();
+    spin_lock(&s->lock);
+    scope_tell_waiter(s, s->first_failure);
+}
 
 closure_method(cancel_handler, scope_parent_cancels, struct scope, parent_cancels, status why)
 {
     struct scope *s = owner();
     spin_lock(&s->lock);
     s->closing = true;
-    s->pending++; /* so that it does not end in the middle of this */
+    s->pending++;
     spin_unlock(&s->lock);
-    scope_cancel(s, why);
-    spin_lock(&s->lock);
+    scope_cancel_running(s, why);
     scope_release(s);
 }
 
-/* An operation's memory may go when its done is applied, and this one lies in the scope that ended:
-   so nothing happens here. */
+/* Nobody tells this scope anything any more.  Its owner may be closing it just now. */
 closure_method(status_handler, scope_left_parent, struct scope, left_parent, status outcome)
 {
-    (void)owner();
+    struct scope *s = owner();
+    struct scope_step step = {.executor = NULL};
     (void)outcome;
+    spin_lock(&s->lock);
+    s->ended = true;
+    if (s->pending == 0)
+        step = scope_drained_locked(s);
+    spin_unlock(&s->lock);
+    scope_take_step(step);
 }
 
 static void scope_join_parent(struct scope *s, struct scope *parent)
@@ -270,10 +339,12 @@ static void scope_join_parent(struct scope *s, struct scope *parent)
     init_method(&s->parent_cancels, scope_parent_cancels);
     init_method(&s->left_parent, scope_left_parent);
     s->parent_landed = operation_start(parent, &s->in_parent, &s->parent_cancels, &s->left_parent);
-    if (s->parent_landed)
+    if (s->parent_landed) {
         operation_started(&s->in_parent);
-    else
+    } else {
+        closure_freed(&s->left_parent.header);
         s->closing = s->ended = true;
+    }
 }
 
 void scope_init(struct scope *s, struct scope *parent, const struct executor *e, const char *name)
@@ -285,42 +356,46 @@ void scope_init(struct scope *s, struct scope *parent, const struct executor *e,
                         .parent = parent};
     list_init(&s->running);
     list_init(&s->cancelled);
+    init_method(&s->wait_over, scope_wait_over);
     if (parent)
         scope_join_parent(s, parent);
     else
         scope_join_roots(s);
 }
 
-/* The waiter is applied by whoever drains the scope; this call holds it open meanwhile. */
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+/* In time, but this thunk was on the way already: what was put off until now. */
+static void scope_deadline_in_time(struct scope *s)
+{
+    struct scope_step step = scope_drained_locked(s);
+    spin_unlock(&s->lock);
+    scope_take_step(step);
+}
+
+/* Too late: the wait ends, the operations go on. */
+closure_method(thunk, scope_deadline, struct scope, deadline_passed)
+{
+    struct scope *s = owner();
+    spin_lock(&s->lock);
+    s->timed = false;
+    if (s->pending == 0) {
+        scope_deadline_in_time(s);
+        return;
+    }
+    u32 pending = s->pending++;
+    scope_tell_waiter(s, status_error(ETIMEDOUT, "scope: operations are still in flight", pending));
+}
+
+/* This call's own share keeps the scope from being drained before the wait is complete. */
 void scope_wait(struct scope *s, status_handler done)
 {
     spin_lock(&s->lock);
     assert(!s->waiter);
     s->waiter = done;
     s->pending++;
-    scope_release(s);
-}
-
-/* Too late: the wait ends, the operations go on.  In time, but this thunk was on the way already:
-   what was put off until now. */
-closure_method(thunk, scope_deadline, struct scope, deadline_passed)
-{
-    struct scope *s = owner();
-    status_handler waiter = NULL, landed = NULL;
-    spin_lock(&s->lock);
-    s->timed = false;
-    u32 pending = s->pending;
-    if (pending) {
-        waiter = s->waiter;
-        s->waiter = NULL;
-    } else {
-        landed = scope_drained_locked(s);
-    }
     spin_unlock(&s->lock);
-    if (waiter)
-        apply(waiter, status_error(ETIMEDOUT, "scope: operations are still in flight", pending));
-    if (landed)
-        apply(landed, STATUS_OK);
+    scope_release(s);
 }
 
 void scope_wait_until(struct scope *s, u64 deadline_ns, status_handler done)
@@ -332,6 +407,7 @@ void scope_wait_until(struct scope *s, u64 deadline_ns, status_handler done)
     s->pending++;
     s->timed = true;
     s->executor->timer_set(s->executor, &s->deadline, deadline_ns, &s->deadline_passed);
+    spin_unlock(&s->lock);
     scope_release(s);
 }
 
@@ -343,16 +419,19 @@ void scope_close(struct scope *s, status_handler done)
     s->closer = done;
     s->pending++;
     spin_unlock(&s->lock);
-    scope_cancel(s, status_error(ECANCELED, "the scope was closed", 0));
-    spin_lock(&s->lock);
+    scope_cancel_running(s, status_error(ECANCELED, "the scope was closed", 0));
     scope_release(s);
 }
 
+/* --- what others may ask ---------------------------------------------------------------------- */
+
 bool scope_idle(struct scope *s)
 {
-    return __atomic_load_n(&s->pending, __ATOMIC_ACQUIRE) == 0;
+    spin_lock(&s->lock);
+    bool idle = list_empty(&s->running) && list_empty(&s->cancelled);
+    spin_unlock(&s->lock);
+    return idle;
 }
-
 u32 scope_failures(struct scope *s)
 {
     return __atomic_load_n(&s->failures, __ATOMIC_RELAXED);
@@ -398,8 +477,8 @@ static u32 scope_visit(struct scope *s, u32 depth, operation_visitor visitor)
 u32 scope_census(operation_visitor visitor)
 {
     u32 left_out = 0;
-    if (!roots.next || !spin_try(&roots_lock))
-        return roots.next != NULL;
+    if (!spin_try(&roots_lock))
+        return 1;
     list_for_each (&roots, l)
         left_out += scope_visit(container_of(l, struct scope, root_link), 0, visitor);
     spin_unlock(&roots_lock);

@@ -15,12 +15,16 @@
 
    cancel (may be NULL: the work ends when it ends) is applied at most once, with the reason (EINTR,
    ETIMEDOUT, ECANCELED), with no lock held, on any CPU, while the work may be landing on another.
-   It asks the work to end soon; the work still applies `landed`, once.  `done`, and with it the end
-   of o's memory, waits until `cancel` has returned.
+   It asks the work to end soon; the work still applies `landed`, once, before cancel returns or
+   later.  `done`, and with it the end of o's memory, waits until `cancel` has returned.
+
+   `done` belongs to the operation: the scope does not end before it has returned.  So it must
+   return, as cancel must; it may start the next operation, with the same struct too.
 
    A scope lives in its owner's struct.  It may have a parent, in which it is an operation itself:
    a parent that closes or is cancelled closes the child too, and waits for it.  Closing refuses new
-   operations, cancels those in flight and waits for all of them.
+   operations, cancels those in flight and waits for all of them.  A child that ended with its
+   parent may still be closed by its owner, at any time, to learn of it.
 
    Locks: each scope has one, rank SCOPE; nothing is applied under it.  Everything here may be
    called on any CPU, from a run loop or a system call, not from an interrupt handler. */
@@ -43,6 +47,7 @@ struct operation {
     struct timer deadline;
     struct thunk deadline_passed;
     u64 started_ns;
+    u64 number;  /* [scope lock] in the order of starting */
     u32 pins;    /* [scope lock] the issuing function, a deadline, a cancellation under way */
     bool landed; /* [scope lock] */
     bool told;   /* [scope lock] it was cancelled, or will be when it is started */
@@ -58,14 +63,17 @@ struct scope {
     const char *name;                /* [I] for the census */
     struct list running;             /* [lock] operations that nobody cancelled yet */
     struct list cancelled;           /* [lock] and those that are to end */
+    u64 started;                     /* [lock] operations, since the beginning */
     u32 pending;                     /* [lock] operations, and calls of ours that need the scope */
     u32 failures;                    /* [lock] since the beginning */
     status first_failure;            /* [lock] */
-    bool closing, ended;             /* [lock] */
+    bool closing;                    /* [lock] */
+    bool ended;                      /* [lock] nothing comes any more but the closer */
     status_handler waiter, closer;   /* [lock] NULL: none */
+    struct thunk wait_over;          /* hands the waiter its result */
     struct operation in_parent;
     struct cancel_handler parent_cancels;
-    struct status_handler left_parent; /* nobody waits for it: the parent counts */
+    struct status_handler left_parent; /* the parent does not know this scope any more */
     status_handler parent_landed;      /* [lock] NULL: no parent, or it was told */
     struct timer deadline;             /* of the wait */
     struct thunk deadline_passed;
@@ -98,10 +106,12 @@ void operation_cancel(struct scope *s, struct operation *o, status why);
 void scope_cancel(struct scope *s, status why);
 
 /* `done` is applied, from the run loop, when nothing is in flight, with the scope's first failure
-   or success.  One wait at a time. */
+   or success.  One wait at a time; `done` may begin the next one.  It returns, as an operation's
+   does. */
 void scope_wait(struct scope *s, status_handler done);
 
-/* The same; at deadline_ns `done` gets ETIMEDOUT, and what is in flight goes on. */
+/* The same; at deadline_ns `done` gets ETIMEDOUT, and what is in flight goes on.  Wait with a grace
+   period, and then cancel: do this, and scope_close in `done`. */
 void scope_wait_until(struct scope *s, u64 deadline_ns, status_handler done);
 
 /* Refuses what is new, cancels what is in flight (ECANCELED) and applies `done`, from the run loop,
@@ -109,7 +119,7 @@ void scope_wait_until(struct scope *s, u64 deadline_ns, status_handler done);
    go. One close by the owner; a wait that is under way ends too, before. */
 void scope_close(struct scope *s, status_handler done);
 
-/* True when nothing is in flight. */
+/* True when nothing is in flight.  In a `done`, the operation that it belongs to is not. */
 bool scope_idle(struct scope *s);
 u32 scope_failures(struct scope *s);
 
