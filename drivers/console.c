@@ -10,11 +10,13 @@
    Callers: unix/ (console.h), carriers (console_carrier.h). */
 #include "drivers/console_carrier.h"
 #include "kernel/log.h"
+#include "kernel/machine.h"
 #include "kernel/memory.h"
 #include "kernel/run_loop.h"
 #include "runtime/lock.h"
+#include "runtime/trace.h"
 
-#define OUTPUT_BYTES (64 * KiB)
+#define OUTPUT_BYTES CONSOLE_OUTPUT_BYTES
 
 struct waiters {
     struct closure_header *first;
@@ -46,12 +48,26 @@ void console_unlock(void)
     spin_unlock(&console.lock);
 }
 
+bool console_locked(void)
+{
+    return spin_held(&console.lock);
+}
+
+/* A program must not end with success when its output went nowhere. */
+static void output_refused(enum console_stream stream)
+{
+    log_error("console: no memory for the buffer of output %u", stream);
+    if (stream <= CONSOLE_STDERR)
+        machine_exit(1);
+}
+
 void console_init(void)
 {
-    for (u32 stream = CONSOLE_STDOUT; stream < CONSOLE_STREAMS; stream++) {
+    u32 streams = trace_on ? CONSOLE_TRACE + 1 : CONSOLE_TRACE;
+    for (u32 stream = CONSOLE_STDOUT; stream < streams; stream++) {
         console.outputs[stream].bytes = allocate(page_heap, OUTPUT_BYTES);
         if (!console.outputs[stream].bytes)
-            log_error("console: no memory for the output buffers; output is lost");
+            output_refused(stream);
     }
 }
 
@@ -84,9 +100,10 @@ static u64 output_room(const struct console_output *o)
     return OUTPUT_BYTES - (o->written - o->taken);
 }
 
+/* The program's; the trace goes on to the end. */
 static bool outputs_are_drained(void)
 {
-    for (u32 stream = CONSOLE_STDOUT; stream < CONSOLE_STREAMS; stream++)
+    for (u32 stream = CONSOLE_STDOUT; stream <= CONSOLE_STDERR; stream++)
         if (console.outputs[stream].written != console.outputs[stream].taken)
             return false;
     return true;
@@ -101,19 +118,31 @@ static void output_wake(struct console_output *o)
         waiters_wake(&console.drained);
 }
 
+/* The carrier may be done with some of it without having been asked. */
+static u64 room_locked(enum console_stream stream, u64 wanted)
+{
+    const struct console_output *o = &console.outputs[stream];
+    if (output_room(o) < wanted && o->carrier)
+        o->carrier->output(stream);
+    return output_room(o);
+}
+
+u64 console_room(enum console_stream stream, u64 wanted)
+{
+    console_lock();
+    u64 room = room_locked(stream, wanted);
+    console_unlock();
+    return room;
+}
+
 u64 console_write(enum console_stream stream, const void *from, u64 bytes)
 {
-    assert(stream == CONSOLE_STDOUT || stream == CONSOLE_STDERR);
+    assert(stream != CONSOLE_STDIN);
     struct console_output *o = &console.outputs[stream];
     if (!o->bytes)
         return bytes;
     console_lock();
-    u64 taken = min(bytes, output_room(o));
-    if (taken < bytes && o->carrier) {
-        /* The carrier may be done with some of it without having been asked. */
-        o->carrier->output(stream);
-        taken = min(bytes, output_room(o));
-    }
+    u64 taken = min(bytes, room_locked(stream, bytes));
     u64 start = o->written % OUTPUT_BYTES;
     u64 before_end = min(taken, OUTPUT_BYTES - start);
     memcpy(o->bytes + start, from, before_end);
@@ -140,7 +169,7 @@ void console_drain(status_handler drained)
 {
     console_lock();
     waiters_add(&console.drained, drained);
-    for (u32 stream = CONSOLE_STDOUT; stream < CONSOLE_STREAMS; stream++)
+    for (u32 stream = CONSOLE_STDOUT; stream <= CONSOLE_STDERR; stream++)
         if (console.outputs[stream].carrier)
             console.outputs[stream].carrier->output(stream);
     output_wake(&console.outputs[CONSOLE_STDOUT]);
@@ -232,7 +261,7 @@ bool console_is_carried(enum console_stream stream)
 
 void console_carry_rest(const struct console_carrier *carrier)
 {
-    for (enum console_stream stream = CONSOLE_STDIN; stream < CONSOLE_STREAMS; stream++)
+    for (enum console_stream stream = CONSOLE_STDIN; stream <= CONSOLE_STDERR; stream++)
         if (!console_is_carried(stream))
             console_carry(stream, carrier);
 }

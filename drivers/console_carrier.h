@@ -7,7 +7,8 @@
 
 #include "drivers/console.h"
 
-#define CONSOLE_STREAMS 3
+#define CONSOLE_STREAMS      4
+#define CONSOLE_OUTPUT_BYTES (64 * KiB) /* of a stream, on their way */
 
 struct console_carrier {
     /* There are bytes to send; takes what it has room for, see console_output_next(). */
@@ -20,7 +21,7 @@ struct console_carrier {
 /* From now on `stream` goes over this carrier; what has been written already, too. */
 void console_carry(enum console_stream stream, const struct console_carrier *carrier);
 bool console_is_carried(enum console_stream stream);
-/* Gives every stream that nothing carries to the serial port. */
+/* Gives every stream of the program that nothing carries to the serial port. */
 void console_carry_rest(const struct console_carrier *carrier);
 
 /* The next bytes to send that lie together, at most `most`; they count as sent.  0: none. */
@@ -37,10 +38,14 @@ void console_input_arrived(void);
 void console_init(void);
 void console_lock(void);
 void console_unlock(void);
+bool console_locked(void); /* by anybody; for a panic */
 
 /* A line to the control channel; set by the carrier that has one.  Called with no lock held. */
 typedef bool (*console_control_writer)(const char *line);
 void console_set_control(console_control_writer writer);
+
+/* drivers/trace_port.c: the stream CONSOLE_TRACE is carried from now on. */
+void trace_port_opened(void);
 
 /* drivers/serial.c */
 const struct console_carrier *serial_carrier(void);

@@ -1,5 +1,6 @@
-/* virtio-console with several ports (virtio 1.2, 5.3): the program's streams and the channel to
-   `thunk`, on ports named thunk.stdin, thunk.stdout, thunk.stderr and thunk.control.
+/* virtio-console with several ports (virtio 1.2, 5.3): the program's streams, the channel to
+   `thunk` and the trace, on ports named thunk.stdin, thunk.stdout, thunk.stderr, thunk.control,
+   thunk.trace.
 
    The ports' numbers are not known before the device names them, so the queues of the first
    PORTS_MOST ports are made; buffers are given only to those that turn out to be ours.  What has to
@@ -54,7 +55,7 @@ _Static_assert(sizeof(struct control_message) == 8, "virtio 1.2, 5.3.6.2");
 #define NAMING_NS       (500 * NS_PER_MS)
 #define CONTROL_LINE_NS NS_PER_SECOND
 
-enum port_role { ROLE_NONE, ROLE_STDIN, ROLE_STDOUT, ROLE_STDERR, ROLE_CONTROL };
+enum port_role { ROLE_NONE, ROLE_STDIN, ROLE_STDOUT, ROLE_STDERR, ROLE_CONTROL, ROLE_TRACE };
 
 struct send_chain {
     struct virtqueue_chain chain;
@@ -90,7 +91,7 @@ struct virtio_console {
     bool dead;
     bool owes_device_ready;
     struct port ports[PORTS_MOST];
-    struct port *by_role[ROLE_CONTROL + 1];
+    struct port *by_role[ROLE_TRACE + 1];
 
     struct virtqueue control_receive, control_send;
     struct control_buffer control_buffers[CONTROL_BUFFERS];
@@ -125,7 +126,8 @@ static struct port *port_of_stream(enum console_stream stream)
 {
     static const enum port_role roles[] = {[CONSOLE_STDIN] = ROLE_STDIN,
                                            [CONSOLE_STDOUT] = ROLE_STDOUT,
-                                           [CONSOLE_STDERR] = ROLE_STDERR};
+                                           [CONSOLE_STDERR] = ROLE_STDERR,
+                                           [CONSOLE_TRACE] = ROLE_TRACE};
     return vc.by_role[roles[stream]];
 }
 
@@ -333,11 +335,12 @@ static enum port_role role_of_name(const u8 *name, u32 length)
     static const char *const names[] = {[ROLE_STDIN] = "thunk.stdin",
                                         [ROLE_STDOUT] = "thunk.stdout",
                                         [ROLE_STDERR] = "thunk.stderr",
-                                        [ROLE_CONTROL] = "thunk.control"};
+                                        [ROLE_CONTROL] = "thunk.control",
+                                        [ROLE_TRACE] = "thunk.trace"};
     /* Some devices count a terminating zero, some do not. */
     while (length > 0 && name[length - 1] == 0)
         length--;
-    for (enum port_role role = ROLE_STDIN; role <= ROLE_CONTROL; role++)
+    for (enum port_role role = ROLE_STDIN; role <= ROLE_TRACE; role++)
         if (strlen(names[role]) == length && memcmp(names[role], name, length) == 0)
             return role;
     return ROLE_NONE;
@@ -361,6 +364,10 @@ static void port_named(struct port *p, const u8 *name, u32 length)
         break;
     case ROLE_STDERR:
         console_carry(CONSOLE_STDERR, &ports_carrier);
+        break;
+    case ROLE_TRACE:
+        console_carry(CONSOLE_TRACE, &ports_carrier);
+        trace_port_opened();
         break;
     default:
         break;

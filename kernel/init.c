@@ -13,6 +13,7 @@
 #include "kernel/memory.h"
 #include "kernel/run_loop.h"
 #include "kernel/timeline.h"
+#include "kernel/trace.h"
 #include "kernel/x86/bring_up.h"
 #include "runtime/format.h"
 #include "unix/unix.h"
@@ -172,6 +173,7 @@ void kernel_start(struct boot_info *boot)
     log_debug("the image is at %llx, the direct map at %llx", (unsigned long long)boot->image.start,
               (unsigned long long)boot->direct_map_base);
     timeline_note("machine up");
+    trace_start();
     machine.boot = boot;
     init_method(&machine.attach, disk_found);
     init_method(&machine.ended, program_ended);

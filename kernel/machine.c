@@ -4,6 +4,7 @@
 #include "kernel/acpi.h"
 #include "kernel/boot_info.h"
 #include "kernel/log.h"
+#include "kernel/trace.h"
 #include "kernel/x86/early.h"
 #include "kernel/x86/random.h"
 #include "runtime/memory.h"
@@ -117,16 +118,19 @@ void machine_exit(u8 exit_status)
     for (;;) {
         switch (step++) {
         case 0:
+            trace_finish();
+            break;
+        case 1:
             if (writer)
                 apply(writer, exit_status);
             break;
-        case 1:
+        case 2:
             exit_by_port(exit_status);
             break;
-        case 2:
+        case 3:
             acpi_power_off();
             break;
-        case 3:
+        case 4:
             acpi_reset();
             break;
         default:

@@ -1,0 +1,36 @@
+/* Trace points: places in the code that say what happens, always compiled.
+
+       TRACE(THUNK_BEGIN, header->info);
+
+   Off, a point is a test of one byte and a branch that is not taken; its values are worked out
+   only when it is on.  On, it calls the recorder (the kernel's: kernel/trace.c), which may run in
+   any context: under any lock, in an interrupt handler.  What points there are and what their
+   values mean is in runtime/trace_events.def; what `thunk` is sent, in runtime/trace_stream.h. */
+#pragma once
+
+#include "runtime/types.h"
+
+enum trace_event {
+#define TRACE_EVENT(name, values) TRACE_##name,
+#include "runtime/trace_events.def"
+#undef TRACE_EVENT
+    TRACE_EVENTS
+};
+
+#define TRACE_VALUES_MOST 3 /* of a record */
+
+extern bool trace_on;
+
+/* Set before trace_on. */
+typedef void trace_recorder(enum trace_event event, u64 a, u64 b, u64 c);
+extern trace_recorder *trace_record_with;
+
+__attribute__((cold, noinline)) void trace_record(enum trace_event event, u64 a, u64 b, u64 c);
+
+/* Missing values are zero; a pointer is a value. */
+#define TRACE(name, ...) TRACE_WITH(TRACE_##name __VA_OPT__(, ) __VA_ARGS__, 0, 0, 0, 0)
+#define TRACE_WITH(event, a, b, c, ...)                                                            \
+    do {                                                                                           \
+        if (unlikely(trace_on))                                                                    \
+            trace_record((event), (u64)(a), (u64)(b), (u64)(c));                                   \
+    } while (0)
