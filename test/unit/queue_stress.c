@@ -1,12 +1,14 @@
-/* Queues, merges and the checks with real threads, under TSan.  Short: it looks for races, and a
-   model checker will look for orders. */
+/* Queues, merges and the checks with real threads, under TSan.  Short: it looks for races; a model
+   checker looks for orders (test/model/). */
 #include "runtime/lock.h"
 #include "runtime/merge.h"
 #include "runtime/queue.h"
+#include "runtime/random.h"
 #include "test/host/harness.h"
 
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 #define PRODUCERS 3
 #define CONSUMERS 2
@@ -73,6 +75,7 @@ static struct counted {
     struct thunk run;
     u32 producer, number;
     u32 times;
+    bool ran; /* [a] */
 } counted[PRODUCERS][EACH];
 static u32 taken_total;
 
@@ -88,6 +91,7 @@ closure_method(thunk, counted_run, struct counted, run)
         __atomic_store_n(&many_in_order, false, __ATOMIC_RELAXED);
     seen_next[c->producer] = c->number + 1;
     __atomic_fetch_add(&taken_total, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&c->ran, true, __ATOMIC_RELEASE);
 }
 
 static void *many_produce(void *argument)
@@ -147,6 +151,127 @@ static void test_thunk_queue(u32 order)
     ok(each_once(), "with %u places, each closure is taken once", 1u << order);
     ok(many_in_order, "and no consumer sees a producer's out of order");
     ok(thunk_queue_empty(&many), "and none is left");
+}
+
+/* --- consumers that sleep ---------------------------------------------------------------------
+
+   The protocol of runtime/queue.h, with bits for who sleeps, as the CPUs have them.  TSan knows no
+   fences, so the exchanges of the bits are sequentially consistent instead.  Producers wait for
+   what they added, so that everybody runs out of work and sleeps all the time; a wake-up that is
+   lost shows as a sleeper that nobody wakes although there is work. */
+
+#define ROUNDS       3000
+#define LOST_AFTER_S 20
+#define BURST_MOST   4
+
+static struct sleeper {
+    pthread_mutex_t mutex;
+    pthread_cond_t woken;
+    bool awake;
+} sleepers[CONSUMERS];
+static u32 sleeping; /* bit n: consumer n */
+static bool stop, lost;
+static u32 slept;
+
+static void sleeper_wake(struct sleeper *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    s->awake = true;
+    pthread_cond_signal(&s->woken);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+static void sleeper_sleep(struct sleeper *s)
+{
+    struct timespec until;
+    int failed = 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += LOST_AFTER_S;
+    pthread_mutex_lock(&s->mutex);
+    while (!s->awake && !failed)
+        failed = pthread_cond_timedwait(&s->woken, &s->mutex, &until);
+    s->awake = false;
+    pthread_mutex_unlock(&s->mutex);
+    __atomic_fetch_add(&slept, 1, __ATOMIC_RELAXED);
+    if (failed && !thunk_queue_empty(&many))
+        __atomic_store_n(&lost, true, __ATOMIC_RELAXED);
+}
+
+/* Takes one sleeper off the list and wakes it; false when all are awake. */
+static bool wake_one(void)
+{
+    u32 seen = __atomic_fetch_or(&sleeping, 0, __ATOMIC_SEQ_CST);
+    while (seen) {
+        u32 bit = seen & -seen;
+        if (__atomic_fetch_and(&sleeping, ~bit, __ATOMIC_SEQ_CST) & bit) {
+            sleeper_wake(&sleepers[__builtin_ctz(bit)]);
+            return true;
+        }
+        seen &= ~bit;
+    }
+    return false;
+}
+
+static void *idle_consume(void *argument)
+{
+    u32 n = (u32)(uintptr_t)argument, bit = 1u << n;
+    while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
+        struct closure_header *next = thunk_queue_take(&many);
+        if (next) {
+            closure_run_deferred(next);
+            continue;
+        }
+        __atomic_fetch_or(&sleeping, bit, __ATOMIC_SEQ_CST);
+        if ((thunk_queue_empty(&many) && !__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) ||
+            !(__atomic_fetch_and(&sleeping, ~bit, __ATOMIC_SEQ_CST) & bit))
+            sleeper_sleep(&sleepers[n]); /* or somebody is waking us: then it ends at once */
+    }
+    return NULL;
+}
+
+static void *burst_produce(void *argument)
+{
+    struct counted *mine = argument;
+    struct random r;
+    random_init(&r, 1 + mine->producer);
+    for (u32 i = 0; i < ROUNDS && !__atomic_load_n(&lost, __ATOMIC_RELAXED);) {
+        u32 end = min(i + 1 + (u32)random_below(&r, BURST_MOST), (u32)ROUNDS);
+        u32 first = i;
+        for (; i < end; i++) {
+            thunk_queue_add(&many, thunk_deferred(&mine[i].run));
+            wake_one();
+        }
+        for (u32 at = first; at < end; at++) {
+            while (!__atomic_load_n(&mine[at].ran, __ATOMIC_ACQUIRE) &&
+                   !__atomic_load_n(&lost, __ATOMIC_RELAXED))
+                sched_yield();
+        }
+    }
+    return NULL;
+}
+
+static void test_idle(void)
+{
+    pthread_t producers[PRODUCERS], consumers[CONSUMERS];
+    thunk_queue_init_order(&many, 1);
+    counted_init();
+    for (u32 c = 0; c < CONSUMERS; c++) {
+        pthread_mutex_init(&sleepers[c].mutex, NULL);
+        pthread_cond_init(&sleepers[c].woken, NULL);
+        pthread_create(&consumers[c], NULL, idle_consume, (void *)(uintptr_t)c);
+    }
+    for (u32 p = 0; p < PRODUCERS; p++)
+        pthread_create(&producers[p], NULL, burst_produce, counted[p]);
+    for (u32 p = 0; p < PRODUCERS; p++)
+        pthread_join(producers[p], NULL);
+    __atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
+    while (wake_one())
+        ;
+    for (u32 c = 0; c < CONSUMERS; c++)
+        pthread_join(consumers[c], NULL);
+    ok(!lost, "no wake-up of a sleeping consumer is lost");
+    is(taken_total, PRODUCERS * ROUNDS, "and everything has run");
+    ok(slept > ROUNDS / 10, "(they slept %u times)", slept);
 }
 
 /* --- branches that close on several threads --------------------------------------------------- */
@@ -216,6 +341,7 @@ int main(void)
     test_closure_queue();
     test_thunk_queue(1);
     test_thunk_queue(THUNK_QUEUE_ORDER);
+    test_idle();
     test_merge();
     test_lock();
     return done_testing();
