@@ -46,6 +46,13 @@ test: kernel thunk $(TEST_NEEDS)
 test-unit: $(UNIT_TESTS) $(STRESS_TESTS)
 	@$(PROVE) $(UNIT_TESTS) $(STRESS_TESTS) $(wildcard test/compile/run.sh)
 
+# `make soak`: what takes minutes rather than seconds.  Tests that can go further than in `make test`
+# look at SOAK; a fragment may add to SOAK_TESTS.
+SOAK_TESTS += test/guest/out_of_memory.t
+.PHONY: soak
+soak: kernel thunk $(TEST_NEEDS)
+	@SOAK=1 $(PROVE) --timer $(SOAK_TESTS)
+
 # A failed compilation of one file must not leave a program of older objects behind.
 .DELETE_ON_ERROR:
 

@@ -1,7 +1,7 @@
 # Set-up: `make run`, `make test` and what else runs things first install what is missing.  It is
 # done while make reads this, before the first rule, so that no rule has to wait for it by name.
 
-SETUP_TEST_GOALS := $(filter test test-% check check-% bench bench-%,$(MAKECMDGOALS))
+SETUP_TEST_GOALS := $(filter test test-% check check-% bench bench-% soak,$(MAKECMDGOALS))
 SETUP_RUN_GOALS  := $(filter run,$(MAKECMDGOALS))
 
 ifneq ($(SETUP_TEST_GOALS),)

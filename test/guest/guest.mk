@@ -6,7 +6,7 @@ GUEST_MUSL  := $(patsubst test/guest/programs/%.c,$(GUEST)/%,$(wildcard test/gue
 GUEST_CXX   := $(patsubst test/guest/programs/%.cc,$(GUEST)/%,$(wildcard test/guest/programs/*.cc))
 
 .PHONY: guest-programs
-guest-programs: $(GUEST_MUSL) $(GUEST_CXX) $(GUEST)/segv_pie $(GUEST)/clocks_dynamic
+guest-programs: $(GUEST_MUSL) $(GUEST_CXX) $(GUEST)/segv_pie $(GUEST)/clocks_dynamic $(GUEST)/memory_work_dynamic
 
 $(GUEST)/%: test/guest/programs/%.c
 	@mkdir -p $(@D)
@@ -24,6 +24,11 @@ $(GUEST)/%: test/guest/programs/%.cc
 $(GUEST)/segv_pie: test/guest/programs/segv.c
 	@mkdir -p $(@D)
 	$(CC) -O1 -g -Wall -Wextra -Werror -fPIE -pie -o $@ $<
+
+# The same workload through glibc and its dynamic linker.
+$(GUEST)/memory_work_dynamic: test/guest/programs/memory_work.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu2x -O2 -Wall -Wextra -Werror -fPIE -pie -o $@ $<
 
 # The same clocks through glibc, which looks for the vDSO in its own way.
 $(GUEST)/clocks_dynamic: test/guest/programs/clocks.c
