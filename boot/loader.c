@@ -14,7 +14,9 @@
 #define MAP_ENTRIES_MOST  512
 #define LOADER_BYTES_MOST (1ull << 20) /* of multiboot2's tags */
 #define RSDP_BYTES_MOST   64
+#define PAGE              4096ull
 #define LOW_MEMORY_KEPT   0x10000ull /* BIOS data, and room to start further CPUs */
+#define LOW_MEMORY_END    0xa0000ull /* of what a CPU in real mode may start in */
 #define MEMORY_RAM        1
 
 /* A copy for the loader that hands over the RSDP itself, not its address. */
@@ -60,6 +62,20 @@ static void command_line_read(struct boot_info *info, const char *text, u64 most
     info->command_line_cut = i == BOOT_COMMAND_LINE - 1 && i < most && text[i];
 }
 
+/* The last page of what is kept anyway, or the first one above it that is RAM: a CPU starts in real
+   mode, on a page boundary below 1 MiB.  Page 0 holds the BIOS's vectors. */
+static void start_page_choose(struct boot_info *info)
+{
+    range low = range_of(LOW_MEMORY_KEPT - PAGE, LOW_MEMORY_END);
+    for (u32 i = 0; i < info->memory_count && !info->start_page; i++) {
+        range r = range_intersection(info->memory[i], low);
+        if (!range_empty(r))
+            info->start_page = r.start;
+    }
+    if (info->start_page)
+        memory_map_remove(info, range_of(info->start_page, info->start_page + PAGE));
+}
+
 /* RAM first, then what lies in it and is not to be used: a reserved entry wins. */
 static void memory_read(struct boot_info *info, u64 entries, u64 count, u64 stride)
 {
@@ -80,6 +96,7 @@ static void memory_read(struct boot_info *info, u64 entries, u64 count, u64 stri
                 memory_map_remove(info, r);
         }
     }
+    start_page_choose(info);
     memory_map_remove(info, range_of(0, LOW_MEMORY_KEPT));
 }
 

@@ -22,6 +22,11 @@ u32 acpi_gsi_of_isa(u8 isa_irq, bool *level_triggered, bool *active_low);
 /* The n-th IO-APIC: its registers and its first gsi.  False past the last, or with no table. */
 bool acpi_io_apic(u32 index, physical *registers, u32 *gsi_base);
 
+/* The processors of the MADT that are enabled, by their local APICs' numbers: the first `most` of
+   them into apic_ids.  Returns how many there are, 0 with no table.  One that is named both as
+   local APIC and as x2APIC counts twice. */
+u32 acpi_processors(u32 *apic_ids, u32 most);
+
 /* A virtio-mmio device that the DSDT describes: its registers (physical) and its interrupt. */
 struct acpi_virtio {
     u64 base, bytes;

@@ -44,6 +44,33 @@ bool acpi_io_apic(u32 index, physical *registers, u32 *gsi_base)
     return true;
 }
 
+/* A processor that is only capable of coming online is not plugged in, whatever its other flag. */
+static bool madt_processor(const struct acpi_madt_entry *entry, u32 *apic_id)
+{
+    u32 flags = 0;
+    if (entry->type == MADT_LOCAL_APIC && entry->length >= 8) {
+        *apic_id = entry->local_apic.id;
+        flags = entry->local_apic.flags;
+    } else if (entry->type == MADT_LOCAL_X2APIC && entry->length >= 16) {
+        *apic_id = entry->local_x2apic.id;
+        flags = entry->local_x2apic.flags;
+    }
+    return flags & MADT_CPU_ENABLED;
+}
+
+u32 acpi_processors(u32 *apic_ids, u32 most)
+{
+    u32 bytes, count = 0, id;
+    const struct acpi_madt *madt = acpi_table("APIC", &bytes);
+    if (!madt || bytes < sizeof(*madt))
+        return 0;
+    const struct acpi_madt_entry *entry = NULL;
+    while ((entry = madt_next(madt, bytes, entry)))
+        if (madt_processor(entry, &id) && count++ < most)
+            apic_ids[count - 1] = id;
+    return count;
+}
+
 u32 acpi_gsi_of_isa(u8 isa_irq, bool *level_triggered, bool *active_low)
 {
     const struct acpi_madt_entry *entry;

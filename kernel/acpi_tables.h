@@ -70,11 +70,23 @@ struct acpi_madt {
     u32 flags;
 } __attribute__((packed));
 
-enum { MADT_IO_APIC = 1, MADT_OVERRIDE = 2 };
+enum { MADT_LOCAL_APIC = 0, MADT_IO_APIC = 1, MADT_OVERRIDE = 2, MADT_LOCAL_X2APIC = 9 };
+
+/* 5.2.12.2.1.  A CPU that may only be brought online later is not there yet. */
+#define MADT_CPU_ENABLED        1u
+#define MADT_CPU_ONLINE_CAPABLE 2u
 
 struct acpi_madt_entry {
     u8 type, length;
     union {
+        struct {
+            u8 uid, id;
+            u32 flags;
+        } __attribute__((packed)) local_apic; /* 5.2.12.2 */
+        struct {
+            u16 reserved;
+            u32 id, flags, uid;
+        } __attribute__((packed)) local_x2apic; /* 5.2.12.12 */
         struct {
             u8 id, reserved;
             u32 address, gsi_base;

@@ -18,6 +18,7 @@ struct boot_info {
     u64 entry_tsc;      /* the time-stamp counter at the first instruction */
     u64 relocated_tsc;  /* the same when the kernel was relocated and its page tables were built */
     u64 entropy;        /* what the random bases were taken from, mixed on */
+    u64 start_page; /* physical: a page of RAM below 1 MiB, kept to start further CPUs; 0: none */
 
     bool command_line_cut; /* it was longer than BOOT_COMMAND_LINE - 1 */
     range image;           /* virtual: the kernel's image with its static data and stacks */

@@ -8,6 +8,7 @@
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/interrupts.h"
 #include "kernel/x86/ioapic.h"
+#include "kernel/x86/paging.h"
 #include "kernel/x86/user.h"
 
 #define VECTOR_FIRST_DEVICE 0x30 /* 0x20-0x2f: where the masked 8259s' spurious ones go */
@@ -55,6 +56,10 @@ static void vector_handle(u8 vector)
 {
     if (vector == VECTOR_TIMER)
         timer_interrupt();
+    else if (vector == VECTOR_WAKE)
+        this_cpu()->work_pending = 1;
+    else if (vector == VECTOR_SHOOTDOWN)
+        shootdown_poll();
     else if (vector <= VECTOR_LAST_DEVICE && handlers[vector].handler)
         apply(handlers[vector].handler);
     else if (!unexpected[vector]++)

@@ -5,6 +5,7 @@
    written (a fault in the writer) goes to the early serial port, with no lock. */
 #include "kernel/log.h"
 
+#include "kernel/cpus.h"
 #include "kernel/machine.h"
 #include "kernel/panic.h"
 #include "kernel/x86/early.h"
@@ -16,6 +17,7 @@
 #define RING_BYTES 8192
 
 static struct spinlock log_lock = {0, RANK_LOG, "log"};
+static u32 log_owner; /* [a] the CPU in the middle of a line, its number + 1; 0: none */
 static enum log_level level_printed = LOG_WARNING;
 static log_writer writer; /* [log_lock] NULL: the early serial port */
 
@@ -45,6 +47,24 @@ static u64 line_format(char line[LINE_BYTES], const char *format, va_list argume
     return end;
 }
 
+/* False when the lock is not to be had: this CPU is in the middle of a line, or one that a panic
+   has stopped may be. */
+static bool log_enter(void)
+{
+    u32 self = cpus_online() > 1 ? cpu_number() + 1 : 1; /* the first lines come before GS */
+    if (panic_in_progress() || __atomic_load_n(&log_owner, __ATOMIC_RELAXED) == self)
+        return false;
+    spin_lock(&log_lock);
+    __atomic_store_n(&log_owner, self, __ATOMIC_RELAXED);
+    return true;
+}
+
+static void log_leave(void)
+{
+    __atomic_store_n(&log_owner, 0, __ATOMIC_RELAXED);
+    spin_unlock(&log_lock);
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
     va_list arguments;
@@ -60,19 +80,24 @@ void log_line_list(enum log_level level, const char *format, va_list arguments)
     char line[LINE_BYTES];
     u64 bytes = line_format(line, format, arguments);
 
-    if (spin_held(&log_lock)) {
+    if (!log_enter()) {
         early_write(line, bytes);
         return;
     }
-    spin_lock(&log_lock);
     ring_add(line, bytes);
     if (level <= level_printed) {
-        if (writer && !panic_in_progress())
+        if (writer)
             apply(writer, line, bytes);
         else
             early_write(line, bytes);
     }
-    spin_unlock(&log_lock);
+    log_leave();
+}
+
+void log_break_in(void)
+{
+    if (spin_held(&log_lock))
+        early_write("\n", 1);
 }
 
 void log_set_level(enum log_level level)

@@ -25,6 +25,9 @@ void log_set_level(enum log_level level);
 /* From the boot options: log=error|warning|info|debug, or `-v` for log=info. */
 void log_take_options(void);
 
+/* A panic has stopped the other CPUs: ends the line that one of them may be in the middle of. */
+void log_break_in(void);
+
 /* Where lines go: the boot serial port until a driver sets another.  The writer may run in any
    context and must not log. */
 closure_type(log_writer, void, const char *text, u64 bytes);

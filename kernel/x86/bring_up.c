@@ -10,15 +10,17 @@
 #include "kernel/x86/interrupts.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/run_loop.h"
+#include "kernel/x86/smp.h"
 #include "kernel/x86/user.h"
 
 void machine_bring_up(const struct boot_info *boot)
 {
-    cpu_init(&boot_cpu, 0, boot_stack_end());
+    cpu_init_boot();
     traps_init();
     cpu_protect();
     paging_init(boot);
     machine_init(boot);
+    smp_take_page(boot);
     memory_init(boot);
     run_loop_init();
     apic_init();

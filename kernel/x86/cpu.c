@@ -3,6 +3,7 @@
    cpu_features_detect runs before the relocation too (boot/), so it uses no pointers in data. */
 #include "kernel/x86/cpu.h"
 
+#include "kernel/cpus.h"
 #include "kernel/page_table.h"
 #include "kernel/x86/msr.h"
 #include "kernel/x86/paging.h"
@@ -12,22 +13,11 @@
 #define KVM_LEAVES_LAST  0x40000f00u
 #define KVM_LEAVES_STEP  0x100u
 
-#define STACK_BYTES     (32 * KiB)
-#define IST_STACK_BYTES (8 * KiB)
-
 struct cpu_features cpu_features;
 struct cpu boot_cpu;
+static struct cpu *cpus[CPUS_MOST] = {&boot_cpu}; /* [I] once that many are online */
 
-/* Each stack grows down to a page that paging_init takes away. */
-struct cpu_stacks {
-    u8 guard[PAGE_BYTES];
-    u8 stack[STACK_BYTES];
-    struct {
-        u8 guard[PAGE_BYTES];
-        u8 stack[IST_STACK_BYTES];
-    } ist[3];
-};
-
+/* paging_init takes the pages of its guards away. */
 static struct cpu_stacks boot_stacks __attribute__((section(".bss..stacks"), aligned(PAGE_BYTES)));
 
 u64 boot_stack_end(void)
@@ -38,17 +28,68 @@ u64 boot_stack_end(void)
 void stack_guards_remove(void)
 {
     page_unmap(&kernel_space, (u64)boot_stacks.guard, PAGE_BYTES);
-    for (u32 i = 0; i < countof(boot_stacks.ist); i++)
+    for (u32 i = 0; i < IST_STACKS; i++)
         page_unmap(&kernel_space, (u64)boot_stacks.ist[i].guard, PAGE_BYTES);
 }
 
 bool stack_guard_hit(u64 address)
 {
     u64 page = align_down(address, PAGE_BYTES);
-    bool hit = page == (u64)boot_stacks.guard;
-    for (u32 i = 0; i < countof(boot_stacks.ist); i++)
-        hit |= page == (u64)boot_stacks.ist[i].guard;
+    bool hit = false;
+    for (u32 n = 0; n < CPUS_MOST && cpus[n]; n++) {
+        const struct cpu_stacks *stacks = cpus[n]->stacks;
+        hit |= page == (u64)stacks->guard;
+        for (u32 i = 0; i < IST_STACKS; i++)
+            hit |= page == (u64)stacks->ist[i].guard;
+    }
     return hit;
+}
+
+struct cpu *cpu_of(u32 number)
+{
+    return number < CPUS_MOST ? cpus[number] : NULL;
+}
+
+void cpu_set(u32 number, struct cpu *cpu)
+{
+    cpus[number] = cpu;
+}
+
+/* --- further CPUs ----------------------------------------------------------------------------- */
+
+/* A CPU's memory is one block: its struct, and behind it the pages of its stacks in order. */
+#define CPU_BYTES        (8 * KiB)
+#define CPU_STACKS_BYTES (STACK_BYTES + IST_STACKS * IST_STACK_BYTES)
+#define CPU_BLOCK_BYTES  (CPU_BYTES + CPU_STACKS_BYTES)
+#define STACK_FLAGS      PAGE_WRITE
+
+_Static_assert(sizeof(struct cpu) <= CPU_BYTES, "it lies before its stacks");
+
+static bool stacks_map(struct cpu_stacks *stacks, physical at)
+{
+    if (!is_ok(page_map(&kernel_space, (u64)stacks->stack, at, STACK_BYTES, STACK_FLAGS)))
+        return false;
+    at.bits += STACK_BYTES;
+    for (u32 i = 0; i < IST_STACKS; i++, at.bits += IST_STACK_BYTES)
+        if (!is_ok(page_map(&kernel_space, (u64)stacks->ist[i].stack, at, IST_STACK_BYTES,
+                            STACK_FLAGS)))
+            return false;
+    return true;
+}
+
+struct cpu *cpu_make(void)
+{
+    u64 room = kernel_room_take(sizeof(struct cpu_stacks));
+    struct cpu *cpu = room ? allocate(page_heap, CPU_BLOCK_BYTES) : NULL;
+    if (!cpu)
+        return NULL;
+    memset(cpu, 0, sizeof(*cpu));
+    cpu->stacks = (struct cpu_stacks *)room;
+    if (stacks_map(cpu->stacks, physical_at(physical_of(cpu).bits + CPU_BYTES)))
+        return cpu;
+    page_unmap(&kernel_space, room, sizeof(struct cpu_stacks));
+    deallocate(page_heap, cpu, CPU_BLOCK_BYTES);
+    return NULL;
 }
 
 /* --- what there is ---------------------------------------------------------------------------- */
@@ -175,14 +216,13 @@ static void segments_load(const struct gdt *gdt)
                  : "rax", "memory");
 }
 
-void cpu_init(struct cpu *cpu, u32 id, u64 stack_top)
+void cpu_init(struct cpu *cpu)
 {
     cpu->self = cpu;
-    cpu->id = id;
-    cpu->stack_top = stack_top;
-    cpu->tss.rsp[0] = stack_top;
-    for (u32 i = 0; i < countof(boot_stacks.ist); i++)
-        cpu->tss.ist[i] = (u64)(boot_stacks.ist[i].stack + IST_STACK_BYTES);
+    cpu->stack_top = (u64)(cpu->stacks->stack + STACK_BYTES);
+    cpu->tss.rsp[0] = cpu->stack_top;
+    for (u32 i = 0; i < IST_STACKS; i++)
+        cpu->tss.ist[i] = (u64)(cpu->stacks->ist[i].stack + IST_STACK_BYTES);
     cpu->tss.io_map = sizeof(struct tss);
     cpu->gdt = (struct gdt){{0, SEGMENT_CODE_KERNEL, SEGMENT_DATA_KERNEL, SEGMENT_CODE_USER32,
                              SEGMENT_DATA_USER, SEGMENT_CODE_USER}};
@@ -190,6 +230,22 @@ void cpu_init(struct cpu *cpu, u32 id, u64 stack_top)
     segments_load(&cpu->gdt);
     wrmsr(MSR_GS_BASE, (u64)cpu);
     wrmsr(MSR_KERNEL_GS_BASE, 0);
+}
+
+#ifdef CLOSURE_CHECKS
+static struct lock_stack *cpu_lock_stack(void)
+{
+    return &this_cpu()->locks;
+}
+#endif
+
+void cpu_init_boot(void)
+{
+    boot_cpu.stacks = &boot_stacks;
+    cpu_init(&boot_cpu);
+#ifdef CLOSURE_CHECKS
+    lock_context = cpu_lock_stack;
+#endif
 }
 
 /* --- protections ------------------------------------------------------------------------------ */

@@ -5,14 +5,29 @@
    Callers: everything in kernel/. */
 #pragma once
 
+#include "kernel/memory.h"
 #include "kernel/x86/gdt.h"
-#include "runtime/types.h"
+#include "runtime/lock.h"
 
 struct closure_info;
 struct user_frame;
 struct page_space;
 struct cpu_queues; /* the run loop's: kernel/run_loop.c */
 struct cpu_timers; /* the clock's */
+
+#define STACK_BYTES     (32 * KiB)
+#define IST_STACK_BYTES (8 * KiB)
+#define IST_STACKS      3
+
+/* Each stack grows down to a page that is not mapped. */
+struct cpu_stacks {
+    u8 guard[PAGE_BYTES];
+    u8 stack[STACK_BYTES];
+    struct {
+        u8 guard[PAGE_BYTES];
+        u8 stack[IST_STACK_BYTES];
+    } ist[IST_STACKS];
+};
 
 struct cpu {
     struct cpu *self;         /* [I] gs:0 */
@@ -28,17 +43,26 @@ struct cpu {
     const struct closure_info *closure; /* what the run loop applies, or applied last */
     bool halted; /* [a] in the idle loop, and no interrupt is being handled: the watchdog's */
 
-    u32 id;       /* [I] 0: the boot CPU */
-    u32 apic_id;  /* [I] */
+    u32 id;            /* [I] 0: the boot CPU */
+    u32 apic_id;       /* [I] */
     bool in_user; /* a frame was entered since the run loop last ran */
 
-    const struct page_space *space; /* the space that CR3 holds; NULL: the kernel's own */
-    struct cpu_queues *queues;      /* [I] */
-    struct cpu_timers *timers;      /* [I] */
-    struct thread *thread;          /* unix/'s: whose memory copy_in and copy_out reach */
+    /* [a] The space that CR3 holds, and the one that it is about to hold; NULL: the kernel's own.
+       Between switches they are the same.  See kernel/x86/shootdown.c. */
+    const struct page_space *space, *space_next;
+    u32 flush_wanted; /* [a] what other CPUs ask of this one's TLB */
+    bool lazy;        /* [a] idle: it flushes before it uses `space` again */
+
+    struct cpu_stacks *stacks; /* [I] */
+    struct cpu_queues *queues; /* [I] */
+    struct cpu_timers *timers; /* [I] */
+    struct thread *thread;     /* unix/'s: whose memory copy_in and copy_out reach */
 
     struct gdt gdt;
     struct tss tss;
+#ifdef CLOSURE_CHECKS
+    struct lock_stack locks;
+#endif
 };
 
 _Static_assert(offsetof(struct cpu, scratch) == 8, "assembly knows it");
@@ -59,8 +83,16 @@ static inline struct cpu *this_cpu(void)
     return cpu;
 }
 
-/* Loads this CPU's GDT, TSS and GS base.  `stack_top` is where its kernel stack begins. */
-void cpu_init(struct cpu *cpu, u32 id, u64 stack_top);
+/* The CPU of that number, below CPUS_MOST; NULL: there is none.  Set before it is online. */
+struct cpu *cpu_of(u32 number);
+void cpu_set(u32 number, struct cpu *cpu);
+
+/* A struct cpu with stacks of its own.  NULL: out of memory. */
+struct cpu *cpu_make(void);
+
+/* Loads this CPU's GDT, TSS and GS base, from which on it has its stacks for exceptions. */
+void cpu_init(struct cpu *cpu);
+void cpu_init_boot(void);
 
 /* Turns on what the CPU offers: NX, WP, SMEP, SMAP, UMIP, FSGSBASE, global pages, SSE. */
 void cpu_protect(void);

@@ -7,6 +7,7 @@
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/msr.h"
 #include "kernel/x86/paging.h"
+#include "kernel/x86/smp.h"
 #include "kernel/x86/symbols.h"
 
 extern const struct fixup fixups_start[], fixups_end[];
@@ -103,6 +104,8 @@ void exception_panic(const struct trap_frame *frame, u64 address)
 
 void exception_dispatch(struct trap_frame *frame)
 {
+    if (frame->vector == VECTOR_NMI)
+        smp_stop_if_asked();
     u64 address =
         frame->vector == VECTOR_PAGE_FAULT || frame->vector == VECTOR_DOUBLE_FAULT ? read_cr2() : 0;
     bool fatal = frame->vector == VECTOR_NMI || frame->vector == VECTOR_DOUBLE_FAULT ||

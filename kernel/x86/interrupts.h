@@ -43,6 +43,8 @@ static inline bool trap_from_user(const struct trap_frame *frame)
 
 /* Builds and loads the IDT.  Exceptions are reported from here on. */
 void traps_init(void);
+/* The same table for another CPU, on it. */
+void traps_load(void);
 
 /* --- implemented by the interrupt code (vectors) and the user mode code ----------------------- */
 

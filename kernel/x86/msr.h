@@ -21,8 +21,9 @@
 #define MSR_KVM_WALL_CLOCK  0x4b564d00
 #define MSR_X2APIC          0x800 /* + register / 16 */
 
-#define EFER_SYSCALL (1ull << 0)
-#define EFER_NX      (1ull << 11)
+#define EFER_SYSCALL   (1ull << 0)
+#define EFER_NX        (1ull << 11)
+#define EFER_LONG_MODE (1ull << 8)
 
 #define CR0_MP (1ull << 1)
 #define CR0_EM (1ull << 2)

@@ -5,11 +5,13 @@
    for the direct map stay for ever.  Tables of a user space are given back when it is destroyed.
 
    An entry that becomes present needs no flush; one that changes is flushed page by page, or all at
-   once when they are many.  There is one CPU; shoot-downs for more belong into flush_*. */
+   once when they are many, on every CPU that may have it (kernel/x86/shootdown.c): once for an
+   operation, with paging_lock held, before the operation returns. */
 #include "kernel/x86/paging.h"
 
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/msr.h"
+#include "kernel/x86/shootdown.h"
 #include "runtime/assert.h"
 #include "runtime/lock.h"
 
@@ -28,7 +30,6 @@
 #define KERNEL_HALF      256 /* first top-level entry of the kernel's */
 #define KERNEL_START     0xffff800000000000ull
 #define DEVICE_MAP_BYTES (512 * GiB)
-#define FLUSH_PAGES_MOST 32 /* beyond, the whole TLB of the space goes */
 
 u64 direct_map_base;
 range kernel_image;
@@ -38,34 +39,6 @@ struct page_space kernel_space;
 static struct spinlock paging_lock = {0, RANK_PAGE_TABLE, "page tables"};
 static range device_room; /* [paging_lock] addresses for device_map */
 static u64 no_execute;    /* [I] ENTRY_NO_EXECUTE where the CPU has it */
-
-/* What a change needs flushed. */
-struct flush {
-    u64 pages[FLUSH_PAGES_MOST];
-    u32 count; /* more than FLUSH_PAGES_MOST: all */
-};
-
-static void flush_add(struct flush *f, u64 address)
-{
-    if (address >= KERNEL_START)
-        invlpg(address); /* global: a load of CR3 does not reach it */
-    else if (f->count < FLUSH_PAGES_MOST)
-        f->pages[f->count++] = address;
-    else
-        f->count = FLUSH_PAGES_MOST + 1;
-}
-
-static void flush_finish(const struct flush *f, const struct page_space *space)
-{
-    u64 root = read_cr3();
-    if ((root & ENTRY_ADDRESS) != space->root.bits)
-        return; /* entries of another space are not in the TLB */
-    if (f->count > FLUSH_PAGES_MOST)
-        write_cr3(root);
-    else
-        for (u32 i = 0; i < f->count; i++)
-            invlpg(f->pages[i]);
-}
 
 /* --- walking ---------------------------------------------------------------------------------- */
 
@@ -168,7 +141,7 @@ static u64 *tables_make(struct page_space *space, u64 address, u64 end)
 static status map_locked(struct page_space *space, u64 address, physical to, u64 bytes, u64 flags)
 {
     struct flush f;
-    f.count = 0;
+    flush_begin(&f, space);
     u64 end = address + bytes;
     u64 *entry = tables_make(space, address, end);
     if (!entry)
@@ -178,7 +151,7 @@ static status map_locked(struct page_space *space, u64 address, physical to, u64
             entry = entry_make(space, at);
         entry_write(&f, entry, at, to.bits | flags);
     }
-    flush_finish(&f, space);
+    flush_finish(&f);
     return STATUS_OK;
 }
 
@@ -199,7 +172,7 @@ static void range_change(struct page_space *space, u64 address, u64 bytes, u64 k
 {
     range_check(address, bytes);
     struct flush f;
-    f.count = 0;
+    flush_begin(&f, space);
     u64 end = address + bytes;
     spin_lock(&paging_lock);
     while (address < end) {
@@ -217,7 +190,7 @@ static void range_change(struct page_space *space, u64 address, u64 bytes, u64 k
             if (*entry & ENTRY_PRESENT)
                 entry_write(&f, entry, address, (*entry & keep) | set);
     }
-    flush_finish(&f, space);
+    flush_finish(&f);
     spin_unlock(&paging_lock);
 }
 
@@ -296,36 +269,55 @@ static void tables_free(u64 *table, u32 level, u32 entries)
 
 void page_space_destroy(struct page_space *space)
 {
-    if (this_cpu()->space == space)
-        page_space_switch(&kernel_space);
+    spin_lock(&paging_lock);
+    shootdown_leave(space);
+    spin_unlock(&paging_lock);
     tables_free(direct_map(space->root), LEVELS - 1, KERNEL_HALF);
     space->root = physical_at(0);
 }
 
+/* In the order that kernel/x86/shootdown.c relies on. */
 void page_space_switch(const struct page_space *space)
 {
-    this_cpu()->space = space == &kernel_space ? NULL : space;
+    struct cpu *cpu = this_cpu();
+    const struct page_space *entered = space == &kernel_space ? NULL : space;
+    __atomic_store_n(&cpu->space_next, entered, __ATOMIC_SEQ_CST);
     if ((read_cr3() & ENTRY_ADDRESS) != space->root.bits)
         write_cr3(space->root.bits);
+    __atomic_store_n(&cpu->space, entered, __ATOMIC_RELEASE);
 }
 
 /* --- the kernel's ----------------------------------------------------------------------------- */
+
+static u64 room_take_locked(u64 bytes)
+{
+    u64 at = device_room.start;
+    if (!bytes || bytes >= range_length(device_room))
+        return 0;
+    device_room.start += bytes + PAGE_BYTES; /* a page between two mappings stays empty */
+    return at;
+}
+
+u64 kernel_room_take(u64 bytes)
+{
+    spin_lock(&paging_lock);
+    u64 at = room_take_locked(align_up(bytes, PAGE_BYTES));
+    spin_unlock(&paging_lock);
+    return at;
+}
 
 volatile void *device_map(physical registers, u64 bytes)
 {
     u64 offset = registers.bits & (PAGE_BYTES - 1);
     u64 length = align_up(offset + bytes, PAGE_BYTES);
     spin_lock(&paging_lock);
-    u64 at = device_room.start;
-    bool room = length && length < range_length(device_room);
+    u64 at = room_take_locked(length);
     status s = STATUS_OK;
-    if (room) {
+    if (at)
         s = map_locked(&kernel_space, at, physical_at(registers.bits - offset), length,
                        entry_flags(PAGE_WRITE | PAGE_UNCACHED));
-        device_room.start += length + PAGE_BYTES; /* a page between two mappings stays empty */
-    }
     spin_unlock(&paging_lock);
-    return room && is_ok(s) ? (volatile void *)(at + offset) : NULL;
+    return at && is_ok(s) ? (volatile void *)(at + offset) : NULL;
 }
 
 void paging_init(const struct boot_info *boot)

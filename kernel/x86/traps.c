@@ -53,6 +53,11 @@ void traps_init(void)
             .offset_high = (u32)(stub >> 32),
         };
     }
+    traps_load();
+}
+
+void traps_load(void)
+{
     struct {
         u16 limit;
         u64 base;
