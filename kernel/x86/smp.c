@@ -270,12 +270,17 @@ static struct slot *slot_of(u32 apic_id)
     return NULL;
 }
 
-/* Returns how many are on their way to their run loops now. */
+/* From now on it is certain who has come. */
+static void slots_close(void)
+{
+    for (u32 i = 0; i < smp_slots_offered; i++)
+        slot_move(&slots[i], SLOT_CLOSED);
+}
+
+/* Returns how many CPUs there are, on their way to their run loops or there. */
 static u32 processors_number(const struct processors *p)
 {
     u32 count = 1;
-    for (u32 i = 0; i < smp_slots_offered; i++)
-        slot_move(&slots[i], SLOT_CLOSED);
     for (u32 i = 0; i < p->count; i++) {
         struct slot *s = slot_of(p->apic_ids[i]);
         if (!s) {
@@ -313,10 +318,7 @@ static void processors_start(struct processors *p)
     clock_monotonic_ns(); /* now, at the latest, its rate is known to all */
     smp_slots_offered = p->count;
     processors_wake(p);
-    if (!arrived_count() || !run_loop_share(p->count + 1)) {
-        log_warning("cpus: of %u CPUs none starts, or there is no memory for their queues", wanted);
-        return;
-    }
+    slots_close();
     u32 count = processors_number(p);
     ready_await();
     smp_slots_offered = 0;
