@@ -4,7 +4,12 @@
    the call until `done` is applied the request, its sg list and the memory that it names belong to
    the device.  `done` is applied exactly once, from the run loop, never from inside the call.
    A device takes any number of requests and queues what its ring has no room for, in order; it
-   splits a request that is larger than its own limits. */
+   splits a request that is larger than its own limits.
+
+   A request can be cancelled: `cancel` asks for its end soon, and `done` is applied as ever, from
+   the run loop, with ECANCELED or with what the request came to before that.  One that the device
+   has not begun ends at once; one that it has begun keeps its memory until the device lets go, in
+   bounded time. */
 #pragma once
 
 #include "runtime/closure.h"
@@ -24,14 +29,22 @@ struct block_request {
     struct list link;    /* the device's while it has the request */
     u64 issued_ns;       /* the device's, for its deadline and the trace */
     u32 parts;           /* the device's: pieces it was split into and not answered yet */
-    status failure;      /* the device's: the first failure of a part */
+    bool cancelled;      /* the device's: since cancelled_ns */
+    bool ended;          /* the device's: only `done` is left to be applied */
+    u64 cancelled_ns;
+    status failure; /* the device's: the first failure of a part */
 };
 
 /* Runs on any CPU; does not block. */
 closure_type(block_io, void, struct block_request *request);
 
+/* On any CPU.  Only between `io` and the end of `done`, so of a request that is the device's or was
+   just now; may be called more than once. */
+closure_type(block_cancel, void, struct block_request *request);
+
 struct block_device {
     block_io io;
+    block_cancel cancel; /* NULL: its requests end by themselves */
     u64 sectors; /* capacity */
     bool read_only;
     const char *name; /* for messages: "virtio-blk 00:03.0" */

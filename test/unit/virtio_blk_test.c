@@ -6,6 +6,7 @@
    address, so what is freed or out of bounds is found by the sanitizer. */
 #include "drivers/virtio.c"
 #include "drivers/virtio_blk.c"
+#include "drivers/virtio_blk_parts.c"
 #include "drivers/virtqueue.c"
 #include "runtime/random.h"
 #include "test/host/harness.h"
@@ -664,6 +665,189 @@ static void test_given_up(void)
     fake_end(&f);
 }
 
+/* --- cancelling ------------------------------------------------------------------------------- */
+
+static void time_passes(struct fake *f, u64 ns)
+{
+    now_ns += ns;
+    if (timer_only->pending && timer_only->expires_ns <= now_ns) {
+        timer_only->pending = false;
+        apply(timer_only->expired);
+    }
+    fake_work(f);
+}
+
+/* More than the device takes at once, of three sectors in pieces. */
+static void ops_stuck(struct fake *f, struct op *ops)
+{
+    must(fake_start(f));
+    f->silent = true;
+    for (u32 i = 0; i < STUCK_OPS; i++) {
+        op_init(&ops[i], BLOCK_READ, i * 3, 3);
+        op_pieces(&ops[i], &f->chance);
+        op_issue(f, &ops[i]);
+    }
+    fake_work(f);
+}
+
+/* Every one of them but `but` succeeds and has the disk's bytes. */
+static bool ops_right(struct fake *f, struct op *ops, u32 but)
+{
+    bool right = true;
+    for (u32 i = 0; i < STUCK_OPS; i++) {
+        bool same = memcmp(ops[i].memory, f->disk + i * 3 * SECTOR_BYTES, ops[i].bytes) == 0;
+        right = right && (i == but || (is_ok(ops[i].result.s) && same));
+        op_end(&ops[i]);
+    }
+    return right;
+}
+
+static void test_cancel_waiting(void)
+{
+    static struct fake f;
+    static struct op ops[STUCK_OPS];
+    u32 last = STUCK_OPS - 1;
+    fake_init(&f, 9);
+    ops_stuck(&f, ops);
+    apply(f.block->cancel, &ops[last].request);
+    apply(f.block->cancel, &ops[last].request);
+    is(ops[last].result.applied, 0, "cancelling a waiting request applies nothing inside the call");
+    fake_work(&f);
+    is(ops[last].result.applied, 1, "it ends from the run loop, while the device is silent");
+    is(status_errno(ops[last].result.s), ECANCELED, "with ECANCELED");
+    f.silent = false;
+    fake_work(&f);
+    ok(ops_right(&f, ops, last) && f.resets == 1, "the others never notice");
+    fake_end(&f);
+}
+
+static void test_cancel_flying(void)
+{
+    static struct fake f;
+    static struct op ops[STUCK_OPS];
+    fake_init(&f, 10);
+    ops_stuck(&f, ops);
+    apply(f.block->cancel, &ops[5].request);
+    time_passes(&f, BLK_CANCEL_NS - 1);
+    is(ops[5].result.applied, 0, "a request in flight stays the device's while it is cancelled");
+    f.silent = false;
+    fake_work(&f);
+    ok(ops_right(&f, ops, 5) && ops[5].result.applied == 1, "the device answers: it ends");
+    is(f.resets, 1, "and nothing was reset");
+    fake_end(&f);
+}
+
+static void test_cancel_reset(void)
+{
+    static struct fake f;
+    static struct op ops[STUCK_OPS];
+    fake_init(&f, 11);
+    ops_stuck(&f, ops);
+    apply(f.block->cancel, &ops[7].request);
+    fake_work(&f);
+    time_passes(&f, BLK_CANCEL_NS);
+    is(driver_of(&f)->resets, 1, "a device that keeps a cancelled request is reset after BLK_CANCEL_NS");
+    is(status_errno(ops[7].result.s), ECANCELED, "and the request ends with ECANCELED");
+    u32 ended = 0;
+    for (u32 i = 0; i < STUCK_OPS; i++)
+        ended += ops[i].result.applied;
+    is(ended, 1, "no other one ends with it");
+    f.silent = false;
+    fake_work(&f);
+    ok(ops_right(&f, ops, 7), "they are issued again and succeed");
+    fake_end(&f);
+}
+
+/* One request of many parts: a part of it is with the device, the rest waits for room. */
+static void test_cancel_partly(void)
+{
+    static struct fake f;
+    struct op o;
+    fake_init(&f, 12);
+    f.seg_max = 1;
+    f.offered |= VIRTIO_BLK_F_SIZE_MAX;
+    f.size_max = SECTOR_BYTES;
+    must(fake_start(&f));
+    f.silent = true;
+    op_init(&o, BLOCK_READ, 0, 200);
+    op_pieces(&o, &f.chance);
+    op_issue(&f, &o);
+    is(f.pending_count, BLK_SLOTS, "a part for each slot is with the device");
+    apply(f.block->cancel, &o.request);
+    fake_work(&f);
+    is(o.result.applied, 0, "cancelled, the request waits for them");
+    u32 before = f.kicks;
+    f.silent = false;
+    fake_work(&f);
+    op_end(&o);
+    is(status_errno(o.result.s), ECANCELED, "and ends with ECANCELED when they are answered");
+    is(f.kicks, before, "no further part was issued");
+    fake_end(&f);
+}
+
+static void test_cancel_ended(void)
+{
+    static struct fake f;
+    struct op o;
+    fake_init(&f, 13);
+    must(fake_start(&f));
+    op_init(&o, BLOCK_READ, 0, 8);
+    op_pieces(&o, &f.chance);
+    op_issue(&f, &o);
+    fake_answer(&f);
+    spin_lock(&driver_of(&f)->lock);
+    blk_serve_locked(driver_of(&f));
+    spin_unlock(&driver_of(&f)->lock);
+    apply(f.block->cancel, &o.request);
+    finished_apply(driver_of(&f));
+    apply(f.block->cancel, &o.request);
+    fake_work(&f);
+    ok(is_ok(o.result.s) && o.result.applied == 1,
+       "cancelling what has been answered is no effect");
+    op_end(&o);
+    op_init(&o, BLOCK_READ, DISK_SECTORS, 1);
+    op_pieces(&o, &f.chance);
+    op_issue(&f, &o);
+    apply(f.block->cancel, &o.request);
+    fake_work(&f);
+    op_end(&o);
+    is(status_errno(o.result.s), ENXIO, "nor is cancelling what was refused");
+    fake_end(&f);
+}
+
+/* Cancelled at random while an honest device answers at random. */
+static void test_cancel_random(u64 seed)
+{
+    static struct fake f;
+    static struct op ops[STUCK_OPS];
+    u32 cancelled = 0, succeeded = 0;
+    for (u32 run = 0; run < 100; run++) {
+        fake_init(&f, seed + run);
+        ops_stuck(&f, ops);
+        for (u32 i = 0; i < STUCK_OPS; i++) {
+            struct op *o = &ops[random_below(&f.chance, STUCK_OPS)];
+            if (!o->result.applied)
+                apply(f.block->cancel, &o->request);
+            if (f.pending_count && random_below(&f.chance, 2)) {
+                fake_answer(&f);
+                virtio_interrupt(&f.device);
+                host_run();
+            }
+        }
+        f.silent = false;
+        fake_work(&f);
+        for (u32 i = 0; i < STUCK_OPS; i++) {
+            must(is_ok(ops[i].result.s) || status_errno(ops[i].result.s) == ECANCELED);
+            succeeded += is_ok(ops[i].result.s);
+            cancelled += !is_ok(ops[i].result.s);
+            op_end(&ops[i]);
+        }
+        fake_end(&f);
+    }
+    ok(cancelled && succeeded, "at random: %u requests succeed, %u were cancelled", succeeded,
+       cancelled);
+}
+
 /* --- hostile devices -------------------------------------------------------------------------- */
 
 static void hostile_rounds(struct fake *f)
@@ -726,6 +910,12 @@ int main(void)
     test_timeout();
     test_late_interrupt();
     test_given_up();
+    test_cancel_waiting();
+    test_cancel_flying();
+    test_cancel_reset();
+    test_cancel_partly();
+    test_cancel_ended();
+    test_cancel_random(seed);
     test_hostile(seed);
     counting_heap_close(&general);
     counting_heap_close(&pages);
