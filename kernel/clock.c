@@ -1,7 +1,11 @@
 /* The clock: the time-stamp counter, scaled.  See kernel/clock.h.
 
    One slope for the whole life of the machine, so the clock cannot go back.  Where nobody tells the
-   counter's rate it is measured when the time is first asked for (kernel/x86/tsc.c). */
+   counter's rate it is measured when the time is first asked for (kernel/x86/tsc.c).
+
+   The counters of all CPUs are taken for equal: processors since 2008 start them together, and
+   hypervisors keep them so.  Where they are not, the clock is behind on some CPUs by the
+   difference. */
 #include "kernel/clock.h"
 
 #include "kernel/log.h"
@@ -58,6 +62,11 @@ u64 clock_realtime_ns(void)
         realtime_begin_ns = wall > now ? wall - now : 1;
     }
     return realtime_begin_ns + now;
+}
+
+void clock_settle(void)
+{
+    clock_realtime_ns();
 }
 
 struct clock_scale clock_scale(void)

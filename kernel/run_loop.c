@@ -1,99 +1,147 @@
-/* The run loop.  See kernel/run_loop.h.
+/* The run loop.  See kernel/run_loop.h, and kernel/run_queues.h for how nothing is missed.
 
    cpu->work_pending tells the ways back to user mode (kernel/x86/entry.asm) that something was
-   queued; it is cleared when the queues have been found empty. */
-#include "kernel/run_loop.h"
-
+   queued; it is cleared before the queues are looked at. */
+#include "kernel/x86/run_loop.h"
 #include "kernel/clock.h"
-#include "kernel/x86/cpu.h"
+#include "kernel/memory.h"
+#include "kernel/run_queues.h"
 #include "kernel/x86/idle.h"
 #include "kernel/x86/msr.h"
-#include "kernel/x86/run_loop.h"
-#include "runtime/queue.h"
+#include "kernel/x86/user.h"
+#include "runtime/assert.h"
 
 /* Closures in one pass before a thread has its turn, and interrupts theirs. */
 #define PASS_MOST 256
+/* So often one from the other queues comes first, whatever this CPU's own closures queue. */
+#define TURN_OF_OTHERS 64
 
-#define SLICE_NS (10 * NS_PER_MS)
-
-struct cpu_queues {
-    struct closure_queue own, bottom_halves, threads;
-    struct timer slice;
-    struct thunk slice_ended;
-};
+bool cpus_shared;
+u64 cpus_serving, cpus_idle;
 
 static struct cpu_queues boot_queues;
-static struct closure_queue shared; /* for any CPU; filled when there is more than one */
+static struct cpu_queues *more_queues; /* [I] of CPU 1 and up; made before there is a second one */
+static struct thunk_queue shared;      /* for any CPU; used when there is more than one */
+
+struct cpu_queues *queues_of(u32 number)
+{
+    return number ? &more_queues[number - 1] : &boot_queues;
+}
 
 /* The interrupt alone does it: it makes work pending, and the running thread goes to the end of
    the queue. */
 closure_method(thunk, slice_end, struct cpu_queues, slice_ended)
 {
-    (void)owner();
+    __atomic_store_n(&owner()->slice_armed, false, __ATOMIC_RELAXED);
+}
+
+static u64 bit_of(const struct cpu_queues *q)
+{
+    return 1ull << q->cpu->id;
 }
 
 void run_loop_init(void)
 {
-    struct cpu_queues *q = &boot_queues;
+    struct cpu_queues *q = queues_of(this_cpu()->id);
+    assert(q == &boot_queues || cpus_shared);
     closure_queue_init(&q->own);
     closure_queue_init(&q->bottom_halves);
-    closure_queue_init(&q->threads);
+    thunk_queue_init(&q->threads);
     init_method(&q->slice_ended, slice_end);
+    q->cpu = this_cpu();
     this_cpu()->queues = q;
+    __atomic_fetch_or(&cpus_serving, bit_of(q), __ATOMIC_SEQ_CST);
 }
 
-static void queue_add(struct closure_queue *q, struct closure_header *header)
+bool run_loop_share(u32 cpus)
 {
-    closure_queue_add(q, header);
+    assert(!cpus_shared && cpus <= CPUS_MOST);
+    if (cpus > 1)
+        more_queues = allocate_zero(general_heap, (cpus - 1) * sizeof(*more_queues));
+    if (!more_queues)
+        return false;
+    thunk_queue_init(&shared);
+    clock_settle();
+    surface_share();
+    cpus_shared = true;
+    user_share();
+    return true;
+}
+
+/* --- queueing --------------------------------------------------------------------------------- */
+
+static void queue_add_here(struct closure_queue *queue, struct closure_header *header)
+{
+    closure_queue_add(queue, header);
     this_cpu()->work_pending = 1;
 }
 
 void run_later(thunk t)
 {
-    queue_add(&this_cpu()->queues->own, thunk_deferred(t));
+    queue_add_here(&queues_here()->own, thunk_deferred(t));
 }
 
 void run_later_status(status_handler done, status s)
 {
-    queue_add(&this_cpu()->queues->own, status_deferred(done, s));
+    queue_add_here(&queues_here()->own, status_deferred(done, s));
 }
 
 void run_bottom_half(thunk t)
 {
-    queue_add(&this_cpu()->queues->bottom_halves, thunk_deferred(t));
+    queue_add_here(&queues_here()->bottom_halves, thunk_deferred(t));
 }
 
-/* Somebody waits while a thread runs: its time is limited from now on. */
-static void slice_begin(struct cpu_queues *q)
+void queues_tell(struct cpu_queues *q)
 {
-    if (!q->slice.pending)
-        timer_set(&q->slice, clock_monotonic_ns() + SLICE_NS, &q->slice_ended);
+    if (__atomic_exchange_n(&q->cpu->work_pending, 1, __ATOMIC_SEQ_CST) || q->cpu == this_cpu())
+        return;
+    if (__atomic_load_n(&q->mode, __ATOMIC_SEQ_CST) != CPU_SERVING)
+        cpu_wake(q->cpu->id);
 }
 
-void runnable_init(struct runnable *r)
+void run_on(u32 number, thunk t)
 {
-    r->cpus = ~0ull;
-    r->cpu = 0;
-    r->on_cpu = 0;
+    struct cpu_queues *q = queues_of(number);
+    assert(__atomic_load_n(&cpus_serving, __ATOMIC_RELAXED) >> number & 1);
+    closure_queue_add(&q->own, thunk_deferred(t));
+    queues_tell(q);
 }
 
-void run_thread(struct runnable *r)
+/* When nobody idles, this CPU comes by here soon, unless another one does before. */
+void run_anywhere(thunk t)
 {
-    struct cpu_queues *q = this_cpu()->queues;
-    closure_queue_add(&q->threads, thunk_deferred(&r->run));
-    if (this_cpu()->in_user)
-        slice_begin(q);
+    if (!cpus_shared) {
+        run_later(t);
+        return;
+    }
+    thunk_queue_add(&shared, thunk_deferred(t));
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!idle_wake(~bit_of(queues_here())))
+        this_cpu()->work_pending = 1;
+}
+
+/* --- serving ---------------------------------------------------------------------------------- */
+
+/* What somebody else left: interrupt handlers, and who does not mind which CPU. */
+static struct closure_header *others_next(struct cpu_queues *q)
+{
+    struct closure_header *next = closure_queue_take(&q->bottom_halves);
+    if (!next && cpus_shared)
+        next = thunk_queue_take(&shared);
+    return next;
 }
 
 /* In the order that run_loop.h promises; what a closure queues for this CPU comes before the next
    bottom half. */
-static struct closure_header *closure_next(struct cpu_queues *q)
+static struct closure_header *closure_next(struct cpu_queues *q, u32 turn)
 {
-    struct closure_header *next = closure_queue_take(&q->own);
+    struct closure_header *next = NULL;
+    if (unlikely(turn % TURN_OF_OTHERS == TURN_OF_OTHERS - 1))
+        next = others_next(q);
     if (!next)
-        next = closure_queue_take(&q->bottom_halves);
+        next = closure_queue_take(&q->own);
     if (!next)
-        next = closure_queue_take(&shared);
+        next = others_next(q);
     return next;
 }
 
@@ -103,46 +151,132 @@ static void closure_run(struct closure_header *next)
     struct cpu *cpu = this_cpu();
     cpu->closure = next->info;
     cpu->progress++;
+    surface_lock();
     closure_run_deferred(next);
 }
 
-/* True when there is nothing left. */
-static bool closures_serve(struct cpu_queues *q)
+/* Whether something was queued since the last call. */
+static bool pending_take(struct cpu *cpu)
 {
-    for (u32 i = 0; i < PASS_MOST; i++) {
-        struct closure_header *next = closure_next(q);
-        if (!next)
+    bool pending = __atomic_load_n(&cpu->work_pending, __ATOMIC_RELAXED);
+    if (pending && unlikely(cpus_shared))
+        __atomic_exchange_n(&cpu->work_pending, 0, __ATOMIC_SEQ_CST);
+    else if (pending)
+        cpu->work_pending = 0;
+    return pending;
+}
+
+/* True when there is nothing left. */
+static bool closures_serve(struct cpu *cpu, struct cpu_queues *q)
+{
+    for (u32 turn = 0; turn < PASS_MOST; turn++) {
+        struct closure_header *next = closure_next(q, turn);
+        if (next) {
+            closure_run(next);
+            surface_leave();
+        } else if (!pending_take(cpu)) {
             return true;
-        closure_run(next);
+        }
     }
     return false;
+}
+
+/* A pass that found closures without end is followed by a slice at most. */
+static void runnable_run(struct cpu_queues *q, struct runnable *r, bool served)
+{
+    q->behind = !served;
+    if (!served || !thunk_queue_empty(&q->threads))
+        slice_begin(q);
+    closure_run(thunk_deferred(&r->run));
+    thread_leave(q);
+    surface_leave();
+}
+
+static void mode_set(struct cpu_queues *q, enum cpu_mode mode)
+{
+    if (likely(!cpus_shared))
+        q->mode = mode;
+    else
+        __atomic_store_n(&q->mode, mode, __ATOMIC_SEQ_CST);
+}
+
+/* --- idling ----------------------------------------------------------------------------------- */
+
+static bool closures_wait(const struct cpu_queues *q)
+{
+    return __atomic_load_n(&q->cpu->work_pending, __ATOMIC_SEQ_CST) ||
+           !thunk_queue_empty(&shared) || !thunk_queue_empty(&q->threads);
+}
+
+/* Looks everywhere once more after it has said that it idles.  A thread that it found; NULL: there
+   was none, and an interrupt came. */
+static struct runnable *idle_shared(struct cpu_queues *q)
+{
+    struct runnable *found = NULL;
+    mode_set(q, CPU_IDLE);
+    __atomic_fetch_or(&cpus_idle, bit_of(q), __ATOMIC_SEQ_CST);
+    if (!closures_wait(q) && !(found = thread_steal(q)))
+        cpu_idle();
+    __atomic_fetch_and(&cpus_idle, ~bit_of(q), __ATOMIC_SEQ_CST);
+    mode_set(q, CPU_SERVING);
+    return found;
+}
+
+/* Interrupts come in here, and here only. */
+static struct runnable *idle(struct cpu_queues *q)
+{
+    if (cpus_shared)
+        return idle_shared(q);
+    cpu_idle();
+    return NULL;
 }
 
 void run_loop_serve(void)
 {
     struct cpu *cpu = this_cpu();
     struct cpu_queues *q = cpu->queues;
-    cpu->in_user = false;
+    mode_set(q, CPU_SERVING);
+    thread_leave(q);
+    surface_leave();
     for (;;) {
-        bool served = closures_serve(q);
-        cpu->work_pending = !served;
-        struct closure_header *thread = closure_queue_take(&q->threads);
-        if (thread) {
-            if (!closure_queue_empty(&q->threads))
-                slice_begin(q);
-            closure_run(thread);
-        } else if (served) {
-            cpu_idle(); /* interrupts come in here, and here only */
-        } else {
+        bool served = closures_serve(cpu, q);
+        struct runnable *r = thread_next(q);
+        if (!r && served)
+            r = idle(q);
+        else if (!r)
             cpu_interrupts_admit();
-        }
+        if (r)
+            runnable_run(q, r, served);
     }
 }
+
+/* --- user mode -------------------------------------------------------------------------------- */
+
+/* A CPU that is behind with its closures has a slice to end this. */
+bool run_loop_enter_user(void)
+{
+    struct cpu_queues *q = queues_here();
+    mode_set(q, CPU_IN_USER);
+    if (likely(!cpus_shared))
+        return false;
+    if (!thunk_queue_empty(&q->threads))
+        slice_begin(q);
+    return !q->behind && __atomic_load_n(&q->cpu->work_pending, __ATOMIC_SEQ_CST);
+}
+
+void run_loop_interrupted(void)
+{
+    struct cpu_queues *q = queues_here();
+    if (cpus_shared && !thunk_queue_empty(&q->threads))
+        slice_begin(q);
+}
+
+/* --- for runtime/ and fs/ --------------------------------------------------------------------- */
 
 static void kernel_later(__attribute__((unused)) const struct executor *e,
                          struct closure_header *deferred)
 {
-    queue_add(&this_cpu()->queues->own, deferred);
+    queue_add_here(&queues_here()->own, deferred);
 }
 
 static u64 kernel_now(__attribute__((unused)) const struct executor *e)

@@ -57,6 +57,9 @@ void runnable_set_cpus(struct runnable *r, u64 cpus);
 /* If it is in user mode, on any CPU, it comes back soon through user_hooks.interrupted. */
 void run_thread_interrupt(struct runnable *r);
 
+/* Whether another thread waits for this CPU: then a thread that yields goes through run_thread. */
+bool run_threads_wait(void);
+
 /* Serves this CPU's queues for ever.  Starts again from the top of the CPU's stack, so a system
    call or a trap that has nothing more to return to may call it from anywhere in the kernel. */
 __attribute__((noreturn)) void run_loop(void);

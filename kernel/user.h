@@ -1,8 +1,9 @@
 /* User mode: the registers of a thread, entering it, and what comes back.
 
-   unix/ sets the two hooks once.  The kernel calls them on this CPU's stack with interrupts off;
-   the frame is the current one.  They return to resume the same thread (the fast path), or call
-   run_loop() and never return. */
+   unix/ sets the hooks once.  The kernel calls them on this CPU's stack with interrupts off; the
+   frame is the current one.  They return to resume the same thread (the fast path), or call
+   run_loop() and never return.  All but the two for system calls are called with the surface lock
+   held (kernel/run_loop.h). */
 #pragma once
 
 #include "kernel/page_table.h"
@@ -15,8 +16,10 @@ struct user_frame {
     u64 rip, rflags;
     u64 fs_base, gs_base;
     u64 orig_rax; /* the system call's number */
-    u64 full;     /* 1: return with iret, every register matters (after a trap) */
+    u64 full;     /* 1: return with iret, every register matters: after a trap, and whenever
+                     anything but rax, or a segment base, was changed during a system call */
     u8 *fpu;      /* FPU state area, user_fpu_bytes() long, 64-byte aligned; owner allocates */
+    u32 fpu_cpu;  /* user.c's: CPU number + 1 that its state was loaded on last; 0: none */
 };
 
 struct user_fault {
@@ -28,6 +31,9 @@ struct user_fault {
 
 struct user_hooks {
     void (*syscall)(struct user_frame *frame);
+    /* The same when there are several CPUs: takes the surface lock if the call needs it, and has
+       given it up when it returns. */
+    void (*syscall_shared)(struct user_frame *frame);
     void (*fault)(struct user_frame *frame, const struct user_fault *fault);
     /* A page fault of the kernel on a user address inside copy_in/out.  True: the page is there
        now, go on.  False: the copy stops. */

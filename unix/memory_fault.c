@@ -236,6 +236,8 @@ s64 user_fetch(struct thread *t, u64 address, u64 bytes, enum user_access access
 {
     struct user_memory *m = &t->process->memory;
     u64 missing = 0;
+    if (unlikely(!surface_lock_held()))
+        surface_lock(); /* the call was parallel until here */
     switch (prepare_pages(m, address, bytes, access, &missing)) {
     case FAULT_DONE:
         return 0;

@@ -33,7 +33,8 @@
 #include "unix/syscalls.def"
 #undef SYSCALL
 
-#define SYSCALL(number, name, format, ...) [number] = {enter_##name, #name, format},
+#define SYSCALL(number, name, format, ...) [number] = {enter_##name, #name, format, false},
+#define SYSCALL_PARALLEL(number, name, format, ...) [number] = {enter_##name, #name, format, true},
 static const struct syscall_entry table[SYSCALL_NUMBERS] = {
 #include "unix/syscalls.def"
 };
@@ -67,7 +68,7 @@ static s64 syscall_call(struct thread *t)
     return table[number].enter(t);
 }
 
-void syscall_hook(struct user_frame *frame)
+static inline __attribute__((always_inline)) void syscall_serve(struct user_frame *frame)
 {
     struct thread *t = container_of(frame, struct thread, frame);
     t->in_syscall = true;
@@ -81,6 +82,26 @@ void syscall_hook(struct user_frame *frame)
         thread_resume(t);
         run_loop();
     }
+}
+
+void syscall_hook(struct user_frame *frame)
+{
+    syscall_serve(frame);
+}
+
+/* Giving up the lock is the last that is done here for the call; run_loop() does it too. */
+void syscall_hook_shared(struct user_frame *frame)
+{
+    const struct syscall_entry *entry = syscall_of((u32)frame->orig_rax);
+    if (entry && entry->parallel && !strace_enabled) {
+        syscall_serve(frame);
+        if (surface_lock_held()) /* it had to wait for a page: user_fetch */
+            surface_unlock();
+        return;
+    }
+    surface_lock();
+    syscall_serve(frame);
+    surface_unlock();
 }
 
 void syscall_return(struct thread *t, s64 result)

@@ -9,10 +9,12 @@ struct syscall_entry {
     s64 (*enter)(struct thread *t); /* NULL: not known */
     const char *name;
     const char *format; /* one letter an argument */
+    bool parallel;      /* needs no surface lock */
 };
 
 /* NULL when the number is not known. */
 const struct syscall_entry *syscall_of(u32 number);
 
-/* The kernel's hook (kernel/user.h). */
+/* The kernel's hooks (kernel/user.h): with one CPU, and with several. */
 void syscall_hook(struct user_frame *frame);
+void syscall_hook_shared(struct user_frame *frame);

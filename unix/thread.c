@@ -196,6 +196,7 @@ void thread_set_hooks(void)
 {
     static const struct user_hooks hooks = {
         .syscall = syscall_hook,
+        .syscall_shared = syscall_hook_shared,
         .fault = fault_hook,
         .copy_fault = copy_fault_hook,
         .interrupted = interrupted_hook,

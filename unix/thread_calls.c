@@ -66,6 +66,7 @@ s64 sys_arch_prctl(struct thread *t, s32 code, u64 address)
             t->frame.fs_base = address;
         else
             t->frame.gs_base = address;
+        t->frame.full = 1;
         return 0;
     case ARCH_GET_FS:
     case ARCH_GET_GS:
@@ -106,9 +107,10 @@ s64 sys_waitid(struct thread *t, s32 type, s32 id, u64 info, s32 options, u64 us
 
 /* --- scheduling ------------------------------------------------------------------------------- */
 
+/* Without the surface lock: a thread that is ready is in nobody's hands but the run loop's. */
 s64 sys_sched_yield(struct thread *t)
 {
-    if (t->process->thread_count == 1)
+    if (t->process->thread_count == 1 || !run_threads_wait())
         return 0;
     syscall_return(t, 0);
     return SYSCALL_LATER;

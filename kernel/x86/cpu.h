@@ -45,7 +45,8 @@ struct cpu {
 
     u32 id;            /* [I] 0: the boot CPU */
     u32 apic_id;       /* [I] */
-    bool in_user; /* a frame was entered since the run loop last ran */
+    bool surface_held; /* this CPU has the surface lock; only while there are several CPUs */
+    bool fpu_unsaved;  /* fpu_owner's state in the registers is newer than the one in memory */
 
     /* [a] The space that CR3 holds, and the one that it is about to hold; NULL: the kernel's own.
        Between switches they are the same.  See kernel/x86/shootdown.c. */

@@ -56,19 +56,11 @@ syscall_entry:
     mov rdi, [gs:CPU_FRAME]
     mov rbp, [rdi + FRAME_RBP]
 
-    ; What asks for the long way: registers changed by a signal, FPU state or bases that are not
-    ; this frame's, work for the run loop.
+    ; What asks for the long way: registers that were changed, FPU state or bases that have to be
+    ; loaded (whoever changes them says so in full), work for the run loop.
     cmp qword [rdi + FRAME_FULL], 0
     jne .long
     cmp qword [gs:CPU_PENDING], 0
-    jne .long
-    cmp rdi, [gs:CPU_FPU_OWNER]
-    jne .long
-    mov rax, [rdi + FRAME_FS_BASE]
-    cmp rax, [gs:CPU_FS_BASE]
-    jne .long
-    mov rax, [rdi + FRAME_GS_BASE]
-    cmp rax, [gs:CPU_GS_BASE]
     jne .long
 return_with_sysret:
     ; SYSRET to an address that is not canonical would fault in kernel mode, on the user's stack.

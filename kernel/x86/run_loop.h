@@ -1,4 +1,5 @@
-/* Between kernel/run_loop.c and entry.asm, which starts it from the top of the CPU's stack. */
+/* Between the run loop (kernel/run_loop.c, run_threads.c, surface.c), entry.asm, which starts it
+   from the top of the CPU's stack, and what starts CPUs and enters user mode. */
 #pragma once
 
 #include "kernel/run_loop.h"
@@ -6,4 +7,28 @@
 /* Makes this CPU's queues; before anything is queued. */
 void run_loop_init(void);
 
+/* Once, on the boot CPU, before a second CPU is started: makes room for the queues of `cpus` CPUs,
+   settles what is otherwise found out when it is first asked for, and gives the surface lock to
+   this CPU.  False: out of memory, and there must not be a second CPU. */
+bool run_loop_share(u32 cpus);
+
+/* entry.asm calls it. */
 __attribute__((noreturn)) void run_loop_serve(void);
+
+/* This CPU is about to enter user mode.  True: something was queued for it, and the thread has to
+   go through the run loop first. */
+bool run_loop_enter_user(void);
+
+/* An interrupt came in user mode: others may wait for this CPU. */
+void run_loop_interrupted(void);
+
+/* More than one CPU: kernel/run_queues.h. */
+extern bool cpus_shared;
+
+/* --- the surface lock (kernel/surface.c) ------------------------------------------------------ */
+
+/* From now on it has to be taken, and this CPU has it. */
+void surface_share(void);
+
+/* Gives it up if this CPU has it. */
+void surface_leave(void);

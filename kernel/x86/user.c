@@ -2,13 +2,17 @@
 
    A CPU's frame is whose general registers user mode had last.  Its FPU state and segment bases
    stay in the CPU after it left, until another frame is entered (cpu->fpu_owner): so a thread that
-   comes back finds them, and a system call costs nothing for them.  Interrupts are off throughout.
- */
+   comes back finds them, and a system call costs nothing for them.  With several CPUs they are
+   saved when the thread leaves for the run loop (user_leave), because it may go on elsewhere; they
+   are loaded again unless this CPU had them last (frame->fpu_cpu) and nobody's since.  fpu_owner
+   may then be a frame whose memory is gone: it is compared, and not followed unless fpu_unsaved.
+   Interrupts are off throughout. */
 #include "kernel/x86/user.h"
 
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/interrupts.h"
 #include "kernel/x86/msr.h"
+#include "kernel/x86/run_loop.h"
 #include "runtime/assert.h"
 #include "runtime/memory.h"
 
@@ -31,10 +35,21 @@ _Static_assert(offsetof(struct user_frame, full) == 168, "user_offsets.inc");
 static struct user_hooks hooks; /* set once, before the first frame is entered */
 void (*user_syscall_hook)(struct user_frame *frame);
 
+static void syscall_hook_choose(void)
+{
+    user_syscall_hook = cpus_shared ? hooks.syscall_shared : hooks.syscall;
+}
+
 void user_set_hooks(const struct user_hooks *new_hooks)
 {
     hooks = *new_hooks;
-    user_syscall_hook = hooks.syscall;
+    syscall_hook_choose();
+}
+
+void user_share(void)
+{
+    user_leave();
+    syscall_hook_choose();
 }
 
 void user_init(void)
@@ -101,33 +116,48 @@ static void bases_load(struct cpu *cpu, struct user_frame *frame)
 
 /* --- entering --------------------------------------------------------------------------------- */
 
+static void registers_save(struct cpu *cpu)
+{
+    fpu_save(cpu->fpu_owner->fpu);
+    bases_save(cpu, cpu->fpu_owner);
+    cpu->fpu_unsaved = false;
+}
+
+void user_leave(void)
+{
+    struct cpu *cpu = this_cpu();
+    if (cpu->fpu_unsaved)
+        registers_save(cpu);
+}
+
 void user_fpu_sync(struct user_frame *frame)
 {
     struct cpu *cpu = this_cpu();
     if (cpu->fpu_owner != frame)
         return;
-    fpu_save(frame->fpu);
-    bases_save(cpu, frame);
+    user_leave();
     cpu->fpu_owner = NULL;
+    frame->fpu_cpu = 0;
+    frame->full = 1; /* the way back loads them */
 }
 
 /* Makes every register that the frame's return does not load the frame's. */
 static void registers_take(struct cpu *cpu, struct user_frame *frame)
 {
-    if (cpu->fpu_owner != frame) {
-        if (cpu->fpu_owner)
-            user_fpu_sync(cpu->fpu_owner);
+    if (cpu->fpu_owner != frame || frame->fpu_cpu != cpu->id + 1) {
+        user_leave();
         fpu_load(frame->fpu);
-        bases_load(cpu, frame);
         cpu->fpu_owner = frame;
-    } else {
-        bases_load(cpu, frame);
+        frame->fpu_cpu = cpu->id + 1;
     }
+    bases_load(cpu, frame);
+    cpu->fpu_unsaved = true;
 }
 
 __attribute__((noreturn)) static void frame_return(struct cpu *cpu, struct user_frame *frame)
 {
     registers_take(cpu, frame);
+    surface_leave();
     if (!frame->full)
         user_return_fast(frame);
     frame->rflags = (frame->rflags & RFLAGS_USER) | RFLAGS_IF | RFLAGS_ALWAYS;
@@ -138,13 +168,22 @@ __attribute__((noreturn)) static void frame_return(struct cpu *cpu, struct user_
     user_return_full(frame);
 }
 
+/* Through the run loop, unless the hook returns. */
+static void frame_interrupt(struct user_frame *frame)
+{
+    if (!surface_lock_held())
+        surface_lock();
+    hooks.interrupted(frame);
+}
+
 void user_enter(struct user_frame *frame, const struct page_space *space)
 {
     struct cpu *cpu = this_cpu();
     cpu->frame = frame;
-    cpu->in_user = true;
     if (cpu->space != space)
         page_space_switch(space);
+    if (run_loop_enter_user())
+        frame_interrupt(frame);
     frame_return(cpu, frame);
 }
 
@@ -152,7 +191,7 @@ void user_resume(void)
 {
     struct cpu *cpu = this_cpu();
     if (cpu->work_pending)
-        hooks.interrupted(cpu->frame);
+        frame_interrupt(cpu->frame);
     frame_return(cpu, cpu->frame);
 }
 
@@ -187,19 +226,28 @@ static struct user_frame *frame_from_trap(const struct trap_frame *trap)
 
 void user_trap(struct trap_frame *trap, const struct user_fault *fault)
 {
-    hooks.fault(frame_from_trap(trap), fault);
+    struct user_frame *frame = frame_from_trap(trap);
+    surface_lock();
+    hooks.fault(frame, fault);
     user_resume();
 }
 
 bool user_copy_fault(u64 address, bool write)
 {
-    return hooks.copy_fault(address, write);
+    if (surface_lock_held())
+        return hooks.copy_fault(address, write);
+    surface_lock(); /* a system call that goes without it */
+    bool present = hooks.copy_fault(address, write);
+    surface_unlock();
+    return present;
 }
 
 void user_interrupted(const struct trap_frame *trap)
 {
-    if (!this_cpu()->work_pending)
+    struct cpu *cpu = this_cpu();
+    run_loop_interrupted();
+    if (!cpu->work_pending)
         return;
-    hooks.interrupted(frame_from_trap(trap));
-    frame_return(this_cpu(), this_cpu()->frame);
+    frame_interrupt(frame_from_trap(trap));
+    frame_return(cpu, cpu->frame);
 }

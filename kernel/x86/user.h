@@ -6,6 +6,13 @@
 /* Sets up SYSCALL and the FPU of this CPU; after cpu_init and cpu_protect. */
 void user_init(void);
 
+/* There are several CPUs from now on; on the boot CPU. */
+void user_share(void);
+
+/* Saves the state that the registers hold, which stays there too: the thread may go on on another
+   CPU. */
+void user_leave(void);
+
 /* The hooks' system call, where assembly finds it. */
 extern void (*user_syscall_hook)(struct user_frame *frame);
 

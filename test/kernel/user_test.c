@@ -74,6 +74,13 @@ static void on_syscall(struct user_frame *frame)
     }
 }
 
+static void on_syscall_shared(struct user_frame *frame)
+{
+    surface_lock();
+    on_syscall(frame);
+    surface_unlock();
+}
+
 /* Where a program is to fault, and end; 0: nowhere. */
 static u64 fault_awaited;
 
@@ -107,7 +114,8 @@ static bool on_copy_fault(u64 address, bool write)
 
 static bool space_prepare(const u8 *program, const u8 *program_end)
 {
-    static const struct user_hooks hooks = {on_syscall, on_fault, on_copy_fault, on_interrupted};
+    static const struct user_hooks hooks = {on_syscall, on_syscall_shared, on_fault, on_copy_fault,
+                                            on_interrupted};
     user_set_hooks(&hooks);
     if (!code) {
         code = allocate(page_heap, PAGE_BYTES);
