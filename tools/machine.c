@@ -16,9 +16,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define EXIT_PORT            0xf4 /* isa-debug-exit: writing N ends QEMU with status 2 N + 1 */
-#define END_PATIENCE         1000 /* ms that QEMU has between SIGTERM and SIGKILL */
-#define CONSOLE_STREAM_COUNT 4
+#define EXIT_PORT    0xf4 /* isa-debug-exit: writing N ends QEMU with status 2 N + 1 */
+#define END_PATIENCE 1000 /* ms that QEMU has between SIGTERM and SIGKILL */
+
+/* QEMU's ends of what connects us; the console's ports come first. */
+enum their_end {
+    THEIR_STDIN,
+    THEIR_STDOUT,
+    THEIR_STDERR,
+    THEIR_CONTROL,
+    THEIR_TRACE,
+    THEIR_SERIAL,
+    THEIR_MONITOR,
+    THEIR_IMAGE,
+    THEIR_ENDS
+};
 
 static const char qemu[] = "qemu-system-x86_64";
 
@@ -73,36 +85,42 @@ static void add_machine(struct text_list *l, const struct options *o, enum accel
         words_add(l, "-global", "virtio-mmio.force-legacy=false");
 }
 
-static void add_devices(struct text_list *l, enum machine_type type, const int *console_fds,
-                        int serial_fd, int monitor_fd, int image_fd)
+/* A port of the console that has the index `number` here, on our descriptor. */
+static void add_port(struct text_list *l, u32 number, const char *name, int fd)
 {
-    static const char *const ports[CONSOLE_STREAM_COUNT] = {"thunk.stdin", "thunk.stdout",
-                                                            "thunk.stderr", "thunk.control"};
+    words_add(l, "-chardev", text_of("socket,id=port%u,fd=%d", number, fd));
+    words_add(l, "-device", text_of("virtserialport,chardev=port%u,name=%s", number, name));
+}
+
+static void add_devices(struct text_list *l, enum machine_type type, const int *theirs)
+{
+    static const char *const ports[] = {[THEIR_STDIN] = "thunk.stdin",
+                                        [THEIR_STDOUT] = "thunk.stdout",
+                                        [THEIR_STDERR] = "thunk.stderr",
+                                        [THEIR_CONTROL] = "thunk.control",
+                                        [THEIR_TRACE] = "thunk.trace"};
     bool mmio = type == MACHINE_MICROVM;
     words_add(l, "-drive",
               text_of("if=none,id=disk,format=raw,file.filename=/proc/self/fd/%d,"
                       "file.locking=off,readonly=on,cache=unsafe",
-                      image_fd));
+                      theirs[THEIR_IMAGE]));
     words_add(l, "-device", mmio ? "virtio-blk-device,drive=disk" : "virtio-blk-pci,drive=disk");
     words_add(l, "-device", mmio ? "virtio-serial-device" : "virtio-serial-pci");
-    for (u32 i = 0; i < CONSOLE_STREAM_COUNT; i++) {
-        words_add(l, "-chardev", text_of("socket,id=port%u,fd=%d", i, console_fds[i]));
-        words_add(l, "-device", text_of("virtserialport,chardev=port%u,name=%s", i, ports[i]));
-    }
-    words_add(l, "-chardev", text_of("socket,id=serial,fd=%d", serial_fd));
+    for (u32 i = 0; i < countof(ports); i++)
+        if (theirs[i] >= 0)
+            add_port(l, i, ports[i], theirs[i]);
+    words_add(l, "-chardev", text_of("socket,id=serial,fd=%d", theirs[THEIR_SERIAL]));
     words_add(l, "-serial", "chardev:serial");
-    words_add(l, "-chardev", text_of("socket,id=monitor,fd=%d", monitor_fd));
+    words_add(l, "-chardev", text_of("socket,id=monitor,fd=%d", theirs[THEIR_MONITOR]));
     words_add(l, "-mon", "chardev=monitor,mode=control");
     words_add(l, "-device", text_of("isa-debug-exit,iobase=%#x,iosize=0x04", EXIT_PORT));
 }
 
 static char *kernel_command_line(const struct options *o)
 {
-    char *line = text_of("exit_port=%#x%s%s", EXIT_PORT,
-                         o->timeline   ? " log=debug"
-                         : say_verbose ? " log=info"
-                                       : "",
-                         o->strace ? " strace" : "");
+    char *line = text_of("exit_port=%#x%s%s%s%s", EXIT_PORT, say_verbose ? " log=info" : "",
+                         o->timeline ? " timeline" : "", o->strace ? " strace" : "",
+                         o->trace || o->flame ? " trace" : "");
     for (u32 i = 0; i < o->kernel_args.count; i++)
         line = text_of("%s %s", line, o->kernel_args.items[i]);
     return line;
@@ -152,7 +170,8 @@ static __attribute__((noreturn)) void child_become(char **argv, const int *inher
     dup2(nothing, 1);
     dup2(complaints, 2);
     for (u32 i = 0; i < count; i++)
-        fcntl(inherited[i], F_SETFD, 0);
+        if (inherited[i] >= 0)
+            fcntl(inherited[i], F_SETFD, 0);
     execvp(argv[0], argv);
     _exit(EXIT_MISSING);
 }
@@ -166,21 +185,24 @@ void machine_start(struct machine *m, const struct options *o, enum accel accel,
             machine_kernel());
     if (!command_exists(qemu))
         die(EXIT_FAILED, "%s is not installed; get it with: apt-get install qemu-system-x86", qemu);
-    int theirs[CONSOLE_STREAM_COUNT + 3], complaints;
-    pair_make(&m->stdin_fd, &theirs[0]);
-    pair_make(&m->stdout_fd, &theirs[1]);
-    pair_make(&m->stderr_fd, &theirs[2]);
-    pair_make(&m->control_fd, &theirs[3]);
-    pair_make(&m->serial_fd, &theirs[4]);
+    int theirs[THEIR_ENDS], complaints;
+    pair_make(&m->stdin_fd, &theirs[THEIR_STDIN]);
+    pair_make(&m->stdout_fd, &theirs[THEIR_STDOUT]);
+    pair_make(&m->stderr_fd, &theirs[THEIR_STDERR]);
+    pair_make(&m->control_fd, &theirs[THEIR_CONTROL]);
+    pair_make(&m->serial_fd, &theirs[THEIR_SERIAL]);
     pair_make(&m->complaints_fd, &complaints);
-    pair_make(&m->monitor_fd, &theirs[5]);
-    theirs[6] = image_fd;
+    pair_make(&m->monitor_fd, &theirs[THEIR_MONITOR]);
+    m->trace_fd = theirs[THEIR_TRACE] = -1;
+    if (o->trace || o->flame)
+        pair_make(&m->trace_fd, &theirs[THEIR_TRACE]);
+    theirs[THEIR_IMAGE] = image_fd;
     m->monitor_ready = false;
 
     struct text_list l = {};
     words_add(&l, qemu, NULL);
     add_machine(&l, o, accel);
-    add_devices(&l, o->machine, theirs, theirs[4], theirs[5], image_fd);
+    add_devices(&l, o->machine, theirs);
     add_options(&l, o);
     m->started_ns = now_ns();
     pid_t parent = getpid();
@@ -189,8 +211,9 @@ void machine_start(struct machine *m, const struct options *o, enum accel accel,
         die(EXIT_FAILED, "%s cannot be started: %s", qemu, strerror(errno));
     if (m->pid == 0)
         child_become(l.items, theirs, countof(theirs), complaints, parent);
-    for (u32 i = 0; i < CONSOLE_STREAM_COUNT + 2; i++)
-        close(theirs[i]);
+    for (u32 i = 0; i < THEIR_IMAGE; i++)
+        if (theirs[i] >= 0)
+            close(theirs[i]);
     close(complaints);
 }
 
@@ -244,8 +267,8 @@ void machine_end(struct machine *m)
         }
         m->pid = 0;
     }
-    int *const fds[] = {&m->stdin_fd,  &m->stdout_fd,     &m->stderr_fd, &m->control_fd,
-                        &m->serial_fd, &m->complaints_fd, &m->monitor_fd};
+    int *const fds[] = {&m->stdin_fd,  &m->stdout_fd,     &m->stderr_fd,  &m->control_fd,
+                        &m->serial_fd, &m->complaints_fd, &m->monitor_fd, &m->trace_fd};
     for (u32 i = 0; i < countof(fds); i++) {
         if (*fds[i] >= 0)
             close(*fds[i]);

@@ -12,6 +12,7 @@ struct machine {
     int control_fd;                     /* a line each: "exit N" */
     int serial_fd;                      /* the kernel's messages */
     int complaints_fd;                  /* QEMU's own stderr */
+    int trace_fd;                       /* a virtio-console port; -1: nothing is traced */
     int monitor_fd;                     /* QEMU's monitor (QMP) */
     bool monitor_ready;                 /* it was told that it will get commands */
     u64 started_ns;

@@ -161,6 +161,16 @@ static void take_strace(struct options *o, const char *value)
     o->strace = true;
 }
 
+static void take_trace(struct options *o, const char *value)
+{
+    o->trace = value;
+}
+
+static void take_flame(struct options *o, const char *value)
+{
+    o->flame = value;
+}
+
 static void take_timeline(struct options *o, const char *value)
 {
     (void)value;
@@ -246,6 +256,8 @@ static const struct option table[] = {
     {"--format", "raw", take_format, "build: the image's format (raw)"},
     {"--size", "SIZE", take_size, "build: the size of the disk"},
     {"--strace", NULL, take_strace, "show the program's system calls on stderr"},
+    {"--trace", "FILE", take_trace, "write a trace, for Perfetto or chrome://tracing"},
+    {"--flame", "FILE.svg", take_flame, "write a flame graph by closure and system call"},
     {"--timeline", NULL, take_timeline, "show what starting took, step by step"},
     {"--gdb", "PORT", take_gdb, "wait for gdb on that port of this machine"},
     {"-v", NULL, take_verbose, "say what goes into the image, and what the kernel says"},
@@ -255,8 +267,6 @@ static const struct option table[] = {
     {"--help", NULL, take_help, "this text"},
     {"-p", "HOST:GUEST", NULL, "there is no network yet, so no port can be forwarded"},
     {"--keep", "IMAGE", NULL, "the filesystem cannot be written to yet"},
-    {"--trace", "FILE", NULL, "tracing does not exist yet; --strace does"},
-    {"--flame", "FILE", NULL, "flame graphs do not exist yet"},
     {"--capture", "FILE", NULL, "there is no network yet, so nothing can be captured"},
     {},
 };
@@ -292,6 +302,12 @@ static void options_check(const struct options *o)
         die(EXIT_USAGE, "-o: is for thunk build");
     if (o->size_bytes && o->verb == VERB_RUN)
         die(EXIT_USAGE, "--size: is for thunk build");
+    if ((o->trace || o->flame) && o->verb == VERB_BUILD)
+        die(EXIT_USAGE, "%s: is for thunk run", o->trace ? "--trace" : "--flame");
+    if ((o->trace && !*o->trace) || (o->flame && !*o->flame))
+        die(EXIT_USAGE, "%s: write the name of a file", o->trace ? "--trace" : "--flame");
+    if (o->trace && o->flame && !strcmp(o->trace, o->flame))
+        die(EXIT_USAGE, "--flame %s: is where --trace writes to", o->flame);
     if (o->disk && (o->program || o->root || o->adds.count || o->debs.count || o->env.count ||
                     o->cwd || o->hostname))
         die(EXIT_USAGE, "--disk: the image says already what is run, with what files and how");

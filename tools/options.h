@@ -25,8 +25,9 @@ struct options {
     enum accel accel;
     enum machine_type machine;
     bool strace, timeline;
-    u32 gdb_port;   /* 0: none */
-    u64 timeout_ns; /* 0: none */
+    const char *trace, *flame; /* where they are written; NULL: not wanted */
+    u32 gdb_port;              /* 0: none */
+    u64 timeout_ns;            /* 0: none */
     struct text_list kernel_args, qemu_args;
     const char *program;        /* NULL with --disk */
     struct text_list arguments; /* after the program's name */

@@ -50,7 +50,7 @@ struct relay {
     enum relay_manner manner;
     u64 deadline_ns;
     u64 kill_ns; /* when it is ended because it did not end by itself; 0: not said "exit" yet */
-    struct stream in, out, err;
+    struct stream in, out, err, trace;
     struct lines control, serial, complaints;
     struct line_handler control_line, serial_line, complaint_line;
 };
@@ -87,12 +87,31 @@ static void line_keep(struct relay_result *result, const char *line)
     snprintf(result->last_lines[result->lines++ % RELAY_LAST_LINES], RELAY_LINE_BYTES, "%s", line);
 }
 
+/* "NAME: N us"; the last one, "boot", is the sum of the others, and ends when it is said. */
+static void stage_take(struct relay *r, const char *line)
+{
+    struct relay_result *result = r->result;
+    const char *colon = strrchr(line, ':');
+    if (!colon || result->stages == RELAY_STAGES)
+        return;
+    struct relay_stage *s = &result->stage[result->stages++];
+    s->us = strtoull(colon + 1, NULL, 10);
+    snprintf(s->name, sizeof(s->name), "%.*s", (int)(colon - line), line);
+    u64 now_us = (now_ns() - r->machine->started_ns) / NS_PER_US;
+    if (!strcmp(s->name, "boot"))
+        result->entry_us = now_us > s->us ? now_us - s->us : 0;
+}
+
 /* The kernel prefixes its lines itself; what firmware says is shown with -v only. */
 closure_method(line_handler, serial_take, struct relay, serial_line, char *line)
 {
     struct relay *r = owner();
     bool ours = text_begins(line, "thunk: ");
     const char *said = ours ? line + 7 : line;
+    if (ours && text_begins(said, "timeline: ")) {
+        stage_take(r, said + strlen("timeline: "));
+        return;
+    }
     if (strcasestr(said, "panic"))
         r->result->panicked = true;
     line_keep(r->result, said);
@@ -234,7 +253,8 @@ static void serve_stream(const struct pollfd *fds, u32 count, struct stream *s)
 static bool machine_silent(const struct relay *r)
 {
     return r->out.ended && stream_idle(&r->out) && r->err.ended && stream_idle(&r->err) &&
-           r->control.ended && r->serial.ended && r->complaints.ended;
+           r->trace.ended && stream_idle(&r->trace) && r->control.ended && r->serial.ended &&
+           r->complaints.ended;
 }
 
 /* At its end it is closed, so that it is not watched any more. */
@@ -249,9 +269,9 @@ static void monitor_serve(struct machine *m)
 /* Waits for the next thing to do; false when the time is over. */
 static bool relay_turn(struct relay *r, const sigset_t *unblocked)
 {
-    struct pollfd fds[7];
+    struct pollfd fds[8];
     u32 count = 0;
-    struct stream *const streams[] = {&r->in, &r->out, &r->err};
+    struct stream *const streams[] = {&r->in, &r->out, &r->err, &r->trace};
     struct lines *const lines[] = {&r->control, &r->serial, &r->complaints};
     for (u32 i = 0; i < countof(streams); i++)
         watch_stream(fds, &count, streams[i]);
@@ -282,7 +302,7 @@ static bool relay_turn(struct relay *r, const sigset_t *unblocked)
     return true;
 }
 
-static void relay_init(struct relay *r, struct machine *m)
+static void relay_init(struct relay *r, struct machine *m, int trace_fd)
 {
     bool silent = r->manner == RELAY_SILENT;
     stream_init(&r->in, STDIN_FILENO, m->stdin_fd);
@@ -291,6 +311,10 @@ static void relay_init(struct relay *r, struct machine *m)
     stream_init(&r->out, m->stdout_fd, STDOUT_FILENO);
     stream_init(&r->err, m->stderr_fd, STDERR_FILENO);
     r->out.gone = r->err.gone = silent;
+    if (m->trace_fd >= 0)
+        stream_init(&r->trace, m->trace_fd, trace_fd);
+    else
+        r->trace.ended = true;
     if (silent)
         stream_finish(&r->in);
     init_method(&r->control_line, control_take);
@@ -320,7 +344,23 @@ static void signals_catch(sigset_t *unblocked)
     signal(SIGPIPE, SIG_IGN);
 }
 
-void relay_run(struct machine *m, enum relay_manner manner, u64 deadline_ns,
+/* What the machine had sent of the trace when it was told to end. */
+static void trace_rest_take(struct stream *s)
+{
+    while (!s->gone) {
+        if (!stream_idle(s)) {
+            stream_write(s);
+            continue;
+        }
+        ssize_t n = s->ended ? 0 : recv(s->from, s->buffer, sizeof(s->buffer), MSG_DONTWAIT);
+        if (n <= 0)
+            break;
+        s->start = 0;
+        s->end = (u32)n;
+    }
+}
+
+void relay_run(struct machine *m, enum relay_manner manner, u64 deadline_ns, int trace_fd,
                struct relay_result *result)
 {
     static struct relay r;
@@ -328,7 +368,7 @@ void relay_run(struct machine *m, enum relay_manner manner, u64 deadline_ns,
     r = (struct relay){
         .result = result, .machine = m, .manner = manner, .deadline_ns = deadline_ns};
     *result = (struct relay_result){.end = RELAY_DIED};
-    relay_init(&r, m);
+    relay_init(&r, m, trace_fd);
     signals_catch(&unblocked);
     while (!machine_silent(&r)) {
         if (census_wanted && manner == RELAY_SILENT)
@@ -349,5 +389,7 @@ void relay_run(struct machine *m, enum relay_manner manner, u64 deadline_ns,
         }
     }
     result->ended_ns = now_ns() - m->started_ns;
+    trace_rest_take(&r.trace);
+    result->trace_cut = r.trace.gone;
     machine_end(m);
 }

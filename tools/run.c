@@ -3,6 +3,7 @@
 #include "tools/deb.h"
 #include "tools/image.h"
 #include "tools/relay.h"
+#include "tools/trace.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ static struct machine machine = {.stdin_fd = -1,
                                  .control_fd = -1,
                                  .serial_fd = -1,
                                  .complaints_fd = -1,
+                                 .trace_fd = -1,
                                  .monitor_fd = -1};
 static const char *unfinished;
 
@@ -117,7 +119,7 @@ static const char *kvm_try(void)
     int fd = image_temporary();
     image_write(&o, &t, "/probe", fd, "the probe's image");
     machine_start(&machine, &o, ACCEL_KVM, fd);
-    relay_run(&machine, RELAY_SILENT, now_ns() + PROBE_NS, &result);
+    relay_run(&machine, RELAY_SILENT, now_ns() + PROBE_NS, -1, &result);
     close(fd);
     say_verbose = verbose;
     if (result.end == RELAY_SIGNALLED)
@@ -224,8 +226,25 @@ static void last_lines_show(const struct relay_result *r)
         say("%s", r->last_lines[i % RELAY_LAST_LINES]);
 }
 
+/* Each stage with its share of the whole, from QEMU's start to the program's. */
+static void timeline_show(const struct relay_result *r)
+{
+    u32 last = r->stages ? r->stages - 1 : 0;
+    double whole = (double)(r->entry_us + r->stage[last].us);
+    if (!r->stages || strcmp(r->stage[last].name, "boot") != 0 || whole <= 0)
+        return;
+    say("%8llu us  %5.1f %%  QEMU's start, to the kernel's first instruction",
+        (unsigned long long)r->entry_us, 100 * (double)r->entry_us / whole);
+    for (u32 i = 0; i < last; i++)
+        say("%8llu us  %5.1f %%  %s", (unsigned long long)r->stage[i].us,
+            100 * (double)r->stage[i].us / whole, r->stage[i].name);
+    say("%8.0f us  100.0 %%  from QEMU's start to the program's", whole);
+}
+
 static int result_report(const struct options *o, const struct relay_result *r)
 {
+    if (o->timeline)
+        timeline_show(r);
     switch (r->end) {
     case RELAY_EXITED:
         if (say_verbose || o->timeline)
@@ -246,6 +265,68 @@ static int result_report(const struct options *o, const struct relay_result *r)
         return r->panicked ? 255 : EXIT_FAILED;
     }
     return EXIT_FAILED;
+}
+
+/* --- the trace -------------------------------------------------------------------------------- */
+
+typedef bool trace_format(const struct trace_file *f, FILE *to, const char *title);
+
+struct trace_outputs {
+    int stream; /* what the machine sends, as it comes; -1: nothing is traced */
+    FILE *trace, *flame;
+};
+
+static FILE *trace_file_create(const char *path)
+{
+    FILE *to = path ? fopen(path, "we") : NULL;
+    if (path && !to)
+        die(EXIT_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+    return to;
+}
+
+/* Before the machine starts, so that a name that cannot be written is known at once. */
+static struct trace_outputs trace_begin(const struct options *o)
+{
+    struct trace_outputs outputs = {.stream = o->trace || o->flame ? image_temporary() : -1};
+    outputs.trace = trace_file_create(o->trace);
+    outputs.flame = trace_file_create(o->flame);
+    return outputs;
+}
+
+static bool trace_file_write(const struct trace_file *f, FILE *to, const char *path,
+                             trace_format *format, const char *title)
+{
+    if (!to)
+        return true;
+    bool written = format(f, to, title);
+    if (fclose(to) == 0 && written)
+        return true;
+    say("%s: cannot be written: %s", path, strerror(errno));
+    return false;
+}
+
+/* What the machine sent becomes files; false: one of them could not be written. */
+static bool trace_finish(const struct options *o, const struct trace_outputs *outputs,
+                         const struct relay_result *r)
+{
+    if (!o->trace && !o->flame)
+        return true;
+    const char *title = o->program ? o->program : o->disk;
+    struct trace_file *f = trace_open(outputs->stream);
+    if (!f) {
+        say("the trace cannot be read back: %s", strerror(errno));
+        return false;
+    }
+    bool written = trace_file_write(f, outputs->trace, o->trace, trace_write_json, title);
+    written &= trace_file_write(f, outputs->flame, o->flame, flame_write, title);
+    if (r->trace_cut)
+        say("the trace was cut: there is no more room for it in the temporary folder");
+    if (trace_lost(f))
+        say("the trace has lost %llu records: the machine made them faster than they were taken; "
+            "--kernel-arg trace=KIB makes room for more (default 1024)",
+            (unsigned long long)trace_lost(f));
+    trace_close(f);
+    return written;
 }
 
 /* Descriptors 0, 1 and 2 exist from here on, so that none of ours takes their place. */
@@ -271,10 +352,14 @@ int run_command(int count, char **words)
         accel = refusal ? ACCEL_TCG : ACCEL_KVM;
         say_more("accelerator: %s%s", refusal ? "tcg: " : "kvm", refusal ? refusal : "");
     }
+    struct trace_outputs outputs = trace_begin(&o);
     progress_end();
     machine_start(&machine, &o, accel, fd);
-    relay_run(&machine, RELAY_OPEN, o.timeout_ns ? now_ns() + o.timeout_ns : 0, &result);
-    return result_report(&o, &result);
+    relay_run(&machine, RELAY_OPEN, o.timeout_ns ? now_ns() + o.timeout_ns : 0, outputs.stream,
+              &result);
+    bool written = trace_finish(&o, &outputs, &result);
+    int exit_status = result_report(&o, &result);
+    return exit_status == EXIT_OK && !written ? EXIT_FAILED : exit_status;
 }
 
 /* --- build ------------------------------------------------------------------------------------ */

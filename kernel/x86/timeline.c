@@ -3,6 +3,7 @@
 
 #include "kernel/clock.h"
 #include "kernel/log.h"
+#include "kernel/machine.h"
 #include "kernel/x86/msr.h"
 
 static struct {
@@ -25,19 +26,25 @@ static u64 microseconds(u64 ticks)
     return (u64)((u128)ticks * clock_scale().ns_a_tick >> 32) / NS_PER_US;
 }
 
-static void point_log(const char *name, u64 tsc, u64 before, u64 entry)
+static void stage_log(const char *name, u64 begin, u64 end, u64 whole)
 {
-    log_debug("timeline: %8llu us  +%7llu us  %s", (unsigned long long)microseconds(tsc - entry),
-              (unsigned long long)microseconds(tsc - before), name);
+    u64 tenths = whole ? (end - begin) * 1000 / whole : 0;
+    log_error("timeline: %s: %llu us, %llu.%llu %%", name,
+              (unsigned long long)microseconds(end - begin), (unsigned long long)(tenths / 10),
+              (unsigned long long)(tenths % 10));
 }
 
 void timeline_log(const struct boot_info *boot)
 {
-    u64 before = boot->relocated_tsc;
-    log_debug("timeline: entry at tsc %llu", (unsigned long long)boot->entry_tsc);
-    point_log("relocated", before, boot->entry_tsc, boot->entry_tsc);
+    u64 entry = boot->entry_tsc, before = boot->relocated_tsc;
+    u64 end = count ? points[count - 1].tsc : before;
+    log_debug("entry at tsc %llu", (unsigned long long)entry);
+    if (!boot_option("timeline"))
+        return;
+    stage_log("relocated", entry, before, end - entry);
     for (u32 i = 0; i < count; i++) {
-        point_log(points[i].name, points[i].tsc, before, boot->entry_tsc);
+        stage_log(points[i].name, before, points[i].tsc, end - entry);
         before = points[i].tsc;
     }
+    stage_log("boot", entry, rdtsc(), end - entry);
 }

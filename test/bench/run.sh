@@ -44,7 +44,7 @@ head_row "boot and size"
 entry_to_user() {
     local first entry
     for _ in 1 2 3 4 5; do
-        first=$(timeout 120 "$thunk" run --disk "$work/first.img" --accel tcg --timeline \
+        first=$(timeout 120 "$thunk" run --disk "$work/first.img" --accel tcg --kernel-arg log=debug \
             --qemu-arg -icount --qemu-arg shift=0,sleep=off 2>"$work/first.log") || continue
         entry=$(grep -oE 'entry at tsc [0-9]+' "$work/first.log" | awk '{ print $4; exit }')
         awk -v a="$first" -v b="${entry:-0}" 'BEGIN { printf "%.2f\n", (a - b) / 1e6 }'

@@ -38,7 +38,10 @@ refused "65 processors in a JSON file" 2 "CPUs: .*1 to 64" run --config "$WORK/c
 refused "a network" 2 "--net user" run --net user true
 refused "a port" 2 "-p: .*network" run -p 80:80 true
 refused "--keep" 2 "--keep: .*written" run --keep x true
-refused "--trace" 2 "--trace" run --trace x true
+refused "--trace of a build" 2 "--trace" build -o "$WORK/x" --trace x true
+refused "--trace without a name" 2 "--trace" run --trace "" true
+refused "--flame over the trace" 2 "--flame x" run --trace x --flame x true
+refused "a trace that cannot be written" 1 "/absent/x: cannot be written" run --trace /absent/x true
 refused "UEFI" 2 "uefi" run --firmware uefi true
 refused "qcow2" 2 "qcow2" build -o "$WORK/x" --format qcow2 true
 refused "build without -o" 2 "-o" build true
