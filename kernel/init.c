@@ -163,11 +163,18 @@ static void memory_check(const struct boot_info *boot)
     machine_failed();
 }
 
+static void completion_refused(const struct closure_info *info)
+{
+    log_error("the completion %s (%s:%u) was applied twice; the second time was refused",
+              info->name, info->file, info->line);
+}
+
 void kernel_start(struct boot_info *boot)
 {
     memory_check(boot);
     machine_bring_up(boot);
     log_take_options();
+    closure_set_refusal_reporter(completion_refused);
     log_info("started by %s, %u KiB of memory free", boot->loader,
              BYTES_AS_KIB(memory_statistics().free_bytes));
     log_debug("the image is at %llx, the direct map at %llx", (unsigned long long)boot->image.start,

@@ -20,6 +20,10 @@
    An embedded completion is made anew, with init_method, for each time that it will be applied; its
    own body may do it.
 
+   Applying a completion spends it: its entry becomes its type's refusal, so a second application
+   is refused and counted (closure_refusals) and its body does not run again.  That is for mistakes
+   one after the other; two CPUs at the same moment may both get through.
+
    CLOSURE_CHECKS (debug kernels, hosted tests) follows completions: runtime/closure_checks.h. */
 #pragma once
 
@@ -34,9 +38,10 @@ struct closure_info {
     const char *type;
     const char *file;
     u32 line;
-    u32 bytes;   /* of the captured struct; of the bare closure for a method */
-    bool once;   /* a completion */
-    bool method; /* embedded in its owner: there is no memory of its own to finish */
+    u32 bytes;           /* of the captured struct; of the bare closure for a method */
+    bool once;           /* a completion */
+    bool method;         /* embedded in its owner: there is no memory of its own to finish */
+    void (*spent)(void); /* the entry once it was applied; NULL unless it is a completion */
 };
 
 /* `heap` is NULL unless the closure owns memory.  `next` is the queue's while it is queued. */
@@ -69,10 +74,12 @@ struct closure_header {
     struct T;                                                                                      \
     typedef struct T *T;                                                                           \
     typedef result T##_result;                                                                     \
-    enum { T##_once = 0 };                                                                         \
+    enum { T##_once = 0, T##_refused = 0 };                                                        \
     struct T {                                                                                     \
         T##_result (*entry)(struct T * __VA_OPT__(, ) __VA_ARGS__);                                \
         struct closure_header header;                                                              \
+        struct {                                                                                   \
+        } once[0];                                                                                 \
     }
 
 /* Applied exactly once, by whoever took it. */
@@ -80,12 +87,35 @@ struct closure_header {
     struct T;                                                                                      \
     typedef struct T *T;                                                                           \
     typedef result T##_result;                                                                     \
+    _Static_assert(__builtin_types_compatible_p(result, void),                                     \
+                   "completion_type: a completion returns nothing");                               \
     enum { T##_once = 1 };                                                                         \
     struct T {                                                                                     \
         T##_result (*entry)(struct T * __VA_OPT__(, ) __VA_ARGS__);                                \
         struct closure_header header;                                                              \
         status deferred; /* what a queue applies it with */                                        \
-    }
+        char once[0];    /* of one byte each: apply tells the kinds apart by it */                 \
+    };                                                                                             \
+    CLOSURE_UNUSED_PARAMETERS_BEGIN                                                                \
+    __attribute__((unused)) static void T##_refused(struct T *c __VA_OPT__(, ) __VA_ARGS__)        \
+    {                                                                                              \
+        closure_refused(&c->header);                                                               \
+    }                                                                                              \
+    CLOSURE_UNUSED_PARAMETERS_END                                                                  \
+    struct T
+
+#define CLOSURE_UNUSED_PARAMETERS_BEGIN                                                            \
+    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wunused-parameter\"")
+#define CLOSURE_UNUSED_PARAMETERS_END _Pragma("GCC diagnostic pop")
+
+/* Counts, and reports each function that it happens to once, to whoever wants to know. */
+void closure_refused(struct closure_header *header);
+
+/* Completions that were applied a second time and refused. */
+extern u64 closure_refusals; /* [a] */
+
+typedef void closure_refusal_reporter(const struct closure_info *info);
+void closure_set_refusal_reporter(closure_refusal_reporter *reporter);
 
 closure_type(thunk, void);
 completion_type(status_handler, void, status s);
@@ -115,9 +145,9 @@ completion_type(status_handler, void, status s);
 
 /* --- functions -------------------------------------------------------------------------------- */
 
-#define CLOSURE_INFO(f, T, size, is_method)                                                        \
-    static const struct closure_info f##_info = {#f,          #T,       __FILE__, __LINE__,        \
-                                                 (u32)(size), T##_once, is_method}
+#define CLOSURE_INFO(f, T, size, is_method, spent_entry)                                           \
+    static const struct closure_info f##_info = {                                                  \
+        #f, #T, __FILE__, __LINE__, (u32)(size), T##_once, is_method, (void (*)(void))spent_entry}
 
 /* A body with captures: a parenthesised list of declarations, () for none, nine at most. */
 #define closure_function(T, f, captures, ...)                                                      \
@@ -132,7 +162,7 @@ completion_type(status_handler, void, status s);
     } f##_self __attribute__((transparent_union));                                                 \
     enum { f##_capture_count = CLOSURE_COUNT captures, f##_once = T##_once };                      \
     static T##_result f(f##_self closure_self __VA_OPT__(, ) __VA_ARGS__);                         \
-    CLOSURE_INFO(f, T, sizeof(struct f##_captured), false);                                        \
+    CLOSURE_INFO(f, T, sizeof(struct f##_captured), false, T##_refused);                           \
     static T##_result f(__attribute__((unused)) f##_self closure_self __VA_OPT__(, ) __VA_ARGS__)
 
 /* The value captured under that name, in a body. */
@@ -148,6 +178,14 @@ void closure_release(struct closure_header *header);
 /* A body whose closure is the member `field`, of type struct T, of `struct_owner`.  The offset
    travels in the union as the array type `char (*)[offset + 1]`, the owner's type as a pointer. */
 #define closure_method(T, f, struct_owner, field, ...)                                             \
+    CLOSURE_METHOD(T, f, T##_refused, struct_owner, field __VA_OPT__(, ) __VA_ARGS__)
+
+/* A completion that several hold, each of whom applies it once: a merge's branch.  It is not
+   refused. */
+#define closure_method_shared(T, f, struct_owner, field, ...)                                      \
+    CLOSURE_METHOD(T, f, f, struct_owner, field __VA_OPT__(, ) __VA_ARGS__)
+
+#define CLOSURE_METHOD(T, f, spent_entry, struct_owner, field, ...)                                \
     _Static_assert(__builtin_types_compatible_p(typeof(((struct_owner *)0)->field), struct T),     \
                    "closure_method: the field is of another closure type");                        \
     typedef struct T f##_type;                                                                     \
@@ -159,7 +197,7 @@ void closure_release(struct closure_header *header);
     } f##_self __attribute__((transparent_union));                                                 \
     __attribute__((unused)) static const char f##_field[] = #field;                                \
     static T##_result f(f##_self closure_self __VA_OPT__(, ) __VA_ARGS__);                         \
-    CLOSURE_INFO(f, T, sizeof(struct T), true);                                                    \
+    CLOSURE_INFO(f, T, sizeof(struct T), true, spent_entry);                                       \
     static T##_result f(__attribute__((unused)) f##_self closure_self __VA_OPT__(, ) __VA_ARGS__)
 
 /* In a method: the struct that the closure sits in. */
@@ -251,7 +289,22 @@ closure_wrong_field(void);
     ({                                                                                             \
         __auto_type applied_ = (c);                                                                \
         closure_applying(&applied_->header, __FILE__, __LINE__);                                   \
-        applied_->entry(applied_ __VA_OPT__(, ) __VA_ARGS__);                                      \
+        CLOSURE_ENTRY(applied_)(applied_ __VA_OPT__(, ) __VA_ARGS__);                              \
+    })
+
+/* The entry to jump to; a completion's is replaced.  Atomic, for the branches of a merge: plain
+   loads and a plain store to the processor. */
+#define CLOSURE_ENTRY(c)                                                                           \
+    ({                                                                                             \
+        typeof((c)->entry) entry_;                                                                 \
+        if (sizeof(*(c)->once)) {                                                                  \
+            entry_ = __atomic_load_n(&(c)->entry, __ATOMIC_RELAXED);                               \
+            __atomic_store_n(&(c)->entry, (typeof(entry_))(c)->header.info->spent,                 \
+                             __ATOMIC_RELAXED);                                                    \
+        } else {                                                                                   \
+            entry_ = (c)->entry;                                                                   \
+        }                                                                                          \
+        entry_;                                                                                    \
     })
 
 /* Applies what a queue handed back: a thunk, or a status_handler with its deferred status.  The

@@ -25,7 +25,7 @@ static void merge_close(merge m)
         merge_complete(m);
 }
 
-closure_method(status_handler, merge_branch_done, struct merge, branch, status s)
+closure_method_shared(status_handler, merge_branch_done, struct merge, branch, status s)
 {
     merge m = owner();
     if (!is_ok(s))

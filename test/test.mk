@@ -19,6 +19,8 @@ HOST_OBJECTS := $(HOST_SOURCES:%.c=$(BUILD)/host/%.o)
 HOST_LIBRARY := $(BUILD)/host/library.a
 TSAN_SOURCES := $(wildcard runtime/*.c) test/host/harness.c
 TSAN_OBJECTS := $(TSAN_SOURCES:%.c=$(BUILD)/tsan/%.o)
+# What a release kernel does about completions that are applied twice: built without the checks.
+RELEASE_OBJECTS := $(TSAN_SOURCES:%.c=$(BUILD)/release/%.o)
 
 UNIT_TESTS   := $(patsubst test/unit/%.c,$(BUILD)/unit/%,$(wildcard test/unit/*_test.c))
 STRESS_TESTS := $(patsubst test/unit/%.c,$(BUILD)/unit/%,$(wildcard test/unit/*_stress.c))
@@ -64,6 +66,10 @@ $(BUILD)/tsan/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(HOST_CFLAGS) $(TSAN) -MMD -MP -c -o $@ $<
 
+$(BUILD)/release/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -DCLOSURE_CHECKS=1,$(HOST_CFLAGS)) $(ASAN) -MMD -MP -c -o $@ $<
+
 $(HOST_LIBRARY): $(HOST_OBJECTS)
 	@rm -f $@
 	ar rcs $@ $^
@@ -71,6 +77,10 @@ $(HOST_LIBRARY): $(HOST_OBJECTS)
 $(BUILD)/unit/%_test: $(BUILD)/host/test/unit/%_test.o $(HOST_LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(ASAN) -o $@ $^ -lm
+
+$(BUILD)/unit/release_test: $(BUILD)/release/test/unit/release_test.o $(RELEASE_OBJECTS)
+	@mkdir -p $(@D)
+	$(CC) $(ASAN) -o $@ $^
 
 $(BUILD)/unit/%_stress: $(BUILD)/tsan/test/unit/%_stress.o $(TSAN_OBJECTS)
 	@mkdir -p $(@D)
@@ -83,4 +93,4 @@ $(BUILD)/analyze/test/unit/%.ok $(BUILD)/analyze/test/host/%.ok: CHECK_FLAGS := 
 # Objects of the test programs are kept: make would delete them as intermediate files.
 .SECONDARY:
 
--include $(shell find $(BUILD)/host $(BUILD)/tsan -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/host $(BUILD)/tsan $(BUILD)/release -name '*.d' 2>/dev/null)
