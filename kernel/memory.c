@@ -7,9 +7,10 @@
 
 #include "kernel/boot_info.h"
 #include "kernel/buddy.h"
+#include "kernel/cpus.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
-#include "kernel/slab.h"
+#include "kernel/slab_cache.h"
 #include "runtime/assert.h"
 #include "runtime/failing_heap.h"
 #include "runtime/lock.h"
@@ -19,9 +20,10 @@ _Static_assert(PAGE_ORDER == BUDDY_PAGE_ORDER, "the buddy allocator hands out ou
 #define RECLAIM_ROUNDS_MOST 16 /* reclaimed pages need not lie together; then it fails */
 
 static struct spinlock memory_lock = {0, RANK_HEAP, "memory"};
-static struct buddy buddy;           /* [memory_lock] */
-static struct slab_heap slabs;       /* [memory_lock] */
-static memory_reclaim reclaim_pages; /* set once */
+static struct buddy buddy;                  /* [memory_lock] */
+static struct slab_heap slabs;              /* [memory_lock] */
+static struct slab_cache caches[CPUS_MOST]; /* each its CPU's */
+static memory_reclaim reclaim_pages;        /* set once */
 
 static u64 pages_of(u64 bytes)
 {
@@ -37,10 +39,19 @@ static u32 order_of(u64 bytes)
 
 closure_type(memory_attempt, void *, u64 bytes);
 
+/* What this CPU's cache holds may be all that keeps a page from being free. */
+static void cache_give_back(void)
+{
+    spin_lock(&memory_lock);
+    slab_cache_empty(&caches[cpu_number()], &slabs);
+    spin_unlock(&memory_lock);
+}
+
 /* Attempts again for as long as the reclaimer finds something to give up. */
 static void *attempt_reclaiming(memory_attempt attempt, u64 bytes)
 {
     for (u32 round = 0; reclaim_pages && round < RECLAIM_ROUNDS_MOST; round++) {
+        cache_give_back();
         if (!apply(reclaim_pages, max(pages_of(bytes), 32ull)))
             return NULL;
         void *p = apply(attempt, bytes);
@@ -92,12 +103,30 @@ static void page_heap_deallocate(struct heap *h, void *p, u64 bytes)
 
 /* --- any size --------------------------------------------------------------------------------- */
 
-static void *object_allocate(u64 bytes)
+/* From the slabs; the cache gets some too, so that the next ones cost less. */
+static void *slab_object_allocate(u64 bytes)
 {
     spin_lock(&memory_lock);
     void *p = slab_allocate(&slabs, bytes);
+    if (p)
+        slab_cache_fill(&caches[cpu_number()], &slabs, bytes);
     spin_unlock(&memory_lock);
     return p;
+}
+
+static void *object_allocate(u64 bytes)
+{
+    void *p = slab_cache_take(&caches[cpu_number()], bytes);
+    return likely(p) ? p : slab_object_allocate(bytes);
+}
+
+/* The cache is full. */
+static void slab_object_free(void *p, u64 bytes)
+{
+    spin_lock(&memory_lock);
+    slab_cache_drain(&caches[cpu_number()], &slabs, bytes);
+    slab_free(&slabs, p, bytes);
+    spin_unlock(&memory_lock);
 }
 
 closure_function(memory_attempt, object_attempt, (), u64 bytes)
@@ -127,15 +156,20 @@ static void *general_allocate(struct heap *h, u64 bytes)
     return likely(p) ? p : attempt_reclaiming(stack_closure(object_attempt), bytes);
 }
 
+static void large_deallocate(void *p, u64 bytes)
+{
+    spin_lock(&memory_lock);
+    buddy_free_pages(&buddy, p, pages_of(bytes));
+    spin_unlock(&memory_lock);
+}
+
 static void general_deallocate(struct heap *h, void *p, u64 bytes)
 {
     (void)h;
-    spin_lock(&memory_lock);
     if (bytes > SLAB_BYTES_MOST)
-        buddy_free_pages(&buddy, p, pages_of(bytes));
-    else
-        slab_free(&slabs, p, bytes);
-    spin_unlock(&memory_lock);
+        large_deallocate(p, bytes);
+    else if (!slab_cache_give(&caches[cpu_number()], p, bytes))
+        slab_object_free(p, bytes);
 }
 
 static struct heap page_heap_object = {page_heap_allocate, page_heap_deallocate, "pages"};

@@ -6,23 +6,10 @@
 
 #define UNIT_BYTES 16u
 
-/* Powers of two and their halves between: whatever size is asked for, its class is aligned at
-   least as well, because it is the next multiple of a power of two that the size lies below. */
-static const u16 class_bytes[SLAB_CLASSES] = {16,  32,  48,  64,  96,   128,  192,
-                                              256, 384, 512, 768, 1024, 1536, 2048};
-
 /* 1536 leaves a quarter of one page unused, and a sixteenth of two. */
 static u32 class_order(u32 class)
 {
-    return class_bytes[class] == 1536 ? 1 : 0;
-}
-
-static u32 class_of(u64 bytes)
-{
-    if (bytes <= 32)
-        return bytes > 16;
-    u32 top = 63 - (u32)__builtin_clzll(bytes - 1);
-    return 2 * (top - 5) + 2 + ((bytes - 1) >> (top - 1) & 1);
+    return slab_class_bytes(class) == 1536 ? 1 : 0;
 }
 
 void slab_init(struct slab_heap *s, struct buddy *b, struct slab *slabs)
@@ -40,7 +27,8 @@ static char *slab_memory(const struct slab_heap *s, u32 page)
 static u32 slab_limit_units(u32 class)
 {
     u32 bytes = (1u << BUDDY_PAGE_ORDER) << class_order(class);
-    return (bytes - class_bytes[class]) / UNIT_BYTES; /* the last object begins there or before */
+    return (bytes - slab_class_bytes(class)) /
+           UNIT_BYTES; /* the last object begins there or before */
 }
 
 static bool slab_has_room(const struct slab *slab)
@@ -84,7 +72,7 @@ static u32 slab_create(struct slab_heap *s, u32 class)
 
 void *slab_allocate(struct slab_heap *s, u64 bytes)
 {
-    u32 class = class_of(bytes);
+    u32 class = slab_class_of(bytes);
     u32 page = s->partial[class];
     if (!page && !(page = slab_create(s, class)))
         return NULL;
@@ -95,7 +83,7 @@ void *slab_allocate(struct slab_heap *s, u64 bytes)
         slab->free = *(u16 *)(void *)object;
     } else {
         object = slab_memory(s, page) + slab->fresh * UNIT_BYTES;
-        slab->fresh = (u16)(slab->fresh + class_bytes[class] / UNIT_BYTES);
+        slab->fresh = (u16)(slab->fresh + slab_class_bytes(class) / UNIT_BYTES);
     }
     slab->used++;
     if (!slab_has_room(slab))
@@ -105,7 +93,7 @@ void *slab_allocate(struct slab_heap *s, u64 bytes)
 
 void slab_free(struct slab_heap *s, void *object, u64 bytes)
 {
-    u32 class = class_of(bytes);
+    u32 class = slab_class_of(bytes);
     u64 offset = (u64)object - s->buddy->base;
     u32 page = (u32)(offset >> BUDDY_PAGE_ORDER) & ~((1u << class_order(class)) - 1);
     struct slab *slab = &s->slabs[page];

@@ -27,6 +27,22 @@ struct slab_heap {
     u32 partial[SLAB_CLASSES]; /* [memory lock] first slab with room */
 };
 
+/* Powers of two and their halves between: whatever size is asked for, its class is aligned at
+   least as well, because it is the next multiple of a power of two that the size lies below. */
+static inline u32 slab_class_of(u64 bytes)
+{
+    if (bytes <= 32)
+        return bytes > 16;
+    u32 top = 63 - (u32)__builtin_clzll(bytes - 1);
+    return 2 * (top - 5) + 2 + ((bytes - 1) >> (top - 1) & 1);
+}
+
+/* The size of the objects of a class: 16, 32, 48, 64, 96 ... 2048. */
+static inline u32 slab_class_bytes(u32 class)
+{
+    return class < 2 ? 16u << class : (class & 1 ? 64u : 48u) << ((class - 2) / 2);
+}
+
 /* `slabs` has an entry for each of the buddy's page numbers; it need not be cleared. */
 void slab_init(struct slab_heap *s, struct buddy *b, struct slab *slabs);
 

@@ -1,7 +1,8 @@
-/* The buddy allocator and the slabs: random work against what is known of every block, and what is
-   left when all of it came back. */
+/* The buddy allocator, the slabs and two CPUs' caches of objects: random work against what is known
+   of every block, and what is left when all of it came back. */
 #include "kernel/buddy.c"
 #include "kernel/slab.c"
+#include "kernel/slab_cache.c"
 
 #include "runtime/random.h"
 #include "test/host/harness.h"
@@ -25,6 +26,7 @@ struct piece {
 
 static struct buddy buddy_tested;
 static struct slab_heap slabs_tested;
+static struct slab_cache caches_tested[2];
 static struct piece pieces[BLOCKS];
 
 /* The first and the last bytes say whether somebody else has it too. */
@@ -42,6 +44,23 @@ static void piece_check(const struct piece *p)
         must(p->memory[i] == p->mark && p->memory[p->bytes - 1 - i] == p->mark);
 }
 
+/* As the kernel does it, on one of two CPUs. */
+static void *object_allocate(struct slab_cache *cache, u64 bytes)
+{
+    void *object = slab_cache_take(cache, bytes);
+    if (!object && (object = slab_allocate(&slabs_tested, bytes)))
+        slab_cache_fill(cache, &slabs_tested, bytes);
+    return object;
+}
+
+static void object_free(struct slab_cache *cache, void *object, u64 bytes)
+{
+    if (slab_cache_give(cache, object, bytes))
+        return;
+    slab_cache_drain(cache, &slabs_tested, bytes);
+    slab_free(&slabs_tested, object, bytes);
+}
+
 static void piece_take(struct piece *p, struct random *r)
 {
     u64 chance = random_below(r, 20);
@@ -51,7 +70,7 @@ static void piece_take(struct piece *p, struct random *r)
     u64 alignment = PAGE << order;
     if (p->kind == OBJECT) {
         p->bytes = 1 + random_below(r, SLAB_BYTES_MOST);
-        p->memory = slab_allocate(&slabs_tested, p->bytes);
+        p->memory = object_allocate(&caches_tested[random_below(r, 2)], p->bytes);
         alignment = max(p->bytes & -p->bytes, 16ull);
     } else {
         p->bytes = PAGE << order;
@@ -69,11 +88,11 @@ static void piece_take(struct piece *p, struct random *r)
     piece_mark(p);
 }
 
-static void piece_give(struct piece *p)
+static void piece_give(struct piece *p, struct random *r)
 {
     piece_check(p);
     if (p->kind == OBJECT)
-        slab_free(&slabs_tested, p->memory, p->bytes);
+        object_free(&caches_tested[random_below(r, 2)], p->memory, p->bytes);
     else if (p->kind == BLOCK)
         buddy_free(&buddy_tested, p->memory, ceil_log2(p->bytes / PAGE));
     else
@@ -100,7 +119,7 @@ static void test_random(struct random *r, u64 total)
     for (u32 step = 0; step < STEPS; step++) {
         struct piece *p = &pieces[random_below(r, BLOCKS)];
         if (p->memory)
-            piece_give(p);
+            piece_give(p, r);
         else
             piece_take(p, r);
         refused += !p->memory && p->kind == BLOCK;
@@ -108,7 +127,13 @@ static void test_random(struct random *r, u64 total)
     is(free_pages_counted(), buddy_tested.free_pages, "the lists hold the pages that are free");
     for (u32 i = 0; i < BLOCKS; i++)
         if (pieces[i].memory)
-            piece_give(&pieces[i]);
+            piece_give(&pieces[i], r);
+    for (u32 class = 0; class < SLAB_CLASSES; class ++) {
+        u32 most = max(min(SLAB_CACHE_BYTES / slab_class_bytes(class), SLAB_CACHE_OBJECTS), 2u);
+        must(caches_tested[0].classes[class].count <= most);
+    }
+    for (u32 i = 0; i < 2; i++)
+        slab_cache_empty(&caches_tested[i], &slabs_tested);
     ok(buddy_tested.free_pages + SLAB_CLASSES + 1 >= total,
        "all comes back, but for one empty slab of each class");
     is(free_pages_counted(), buddy_tested.free_pages, "and the lists agree again");
