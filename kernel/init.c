@@ -8,6 +8,7 @@
 #include "drivers/console.h"
 #include "drivers/drivers.h"
 #include "fs/fs.h"
+#include "kernel/cpus.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
 #include "kernel/memory.h"
@@ -180,6 +181,8 @@ void kernel_start(struct boot_info *boot)
     log_debug("the image is at %llx, the direct map at %llx", (unsigned long long)boot->image.start,
               (unsigned long long)boot->direct_map_base);
     timeline_note("machine up");
+    cpus_start(CPUS_MOST);
+    timeline_note("CPUs up");
     trace_start();
     machine.boot = boot;
     init_method(&machine.attach, disk_found);

@@ -93,7 +93,8 @@ u32 mp_processors(u32 *apic_ids, u32 most)
         return 0;
     u32 count = 0;
     const char *at = (const char *)(table + 1), *end = (const char *)table + table->length;
-    for (u32 i = 0; i < table->entries && end - at >= ENTRY_PROCESSOR_BYTES; i++) {
+    /* By the length: QEMU's qboot counts no entries. */
+    while (end - at >= ENTRY_PROCESSOR_BYTES) {
         const struct mp_processor *p = (const void *)at;
         if (p->type != ENTRY_PROCESSOR)
             break; /* 4.3: the processors come first */

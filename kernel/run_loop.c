@@ -8,6 +8,7 @@
 #include "kernel/run_queues.h"
 #include "kernel/x86/idle.h"
 #include "kernel/x86/msr.h"
+#include "kernel/x86/paging.h"
 #include "kernel/x86/user.h"
 #include "runtime/assert.h"
 
@@ -215,8 +216,11 @@ static struct runnable *idle_shared(struct cpu_queues *q)
     struct runnable *found = NULL;
     mode_set(q, CPU_IDLE);
     __atomic_fetch_or(&cpus_idle, bit_of(q), __ATOMIC_SEQ_CST);
-    if (!closures_wait(q) && !(found = thread_steal(q)))
+    if (!closures_wait(q) && !(found = thread_steal(q))) {
+        space_idle_begin();
         cpu_idle();
+        space_idle_end();
+    }
     __atomic_fetch_and(&cpus_idle, ~bit_of(q), __ATOMIC_SEQ_CST);
     mode_set(q, CPU_SERVING);
     return found;

@@ -319,6 +319,11 @@ static void processors_start(struct processors *p)
     smp_slots_offered = p->count;
     processors_wake(p);
     slots_close();
+    u32 arrived = arrived_count();
+    if (arrived && !run_loop_share(arrived + 1)) {
+        log_warning("cpus: no memory for the queues of %u CPUs", arrived);
+        return;
+    }
     u32 count = processors_number(p);
     ready_await();
     smp_slots_offered = 0;
