@@ -21,6 +21,7 @@
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/run_loop.h"
+#include "runtime/trace.h"
 
 /* virtio 1.2, 5.2.3 */
 #define VIRTIO_BLK_F_SIZE_MAX (1ull << 1)
@@ -60,8 +61,10 @@ static struct block_request *finished_take(struct virtio_blk *b)
 static void finished_apply(struct virtio_blk *b)
 {
     struct block_request *r;
-    while ((r = finished_take(b)))
+    while ((r = finished_take(b))) {
+        TRACE(BLOCK_END, r, status_errno(r->failure));
         apply(r->done, r->failure);
+    }
 }
 
 /* --- reset ------------------------------------------------------------------------------------ */
@@ -239,6 +242,7 @@ static bool request_is_empty(const struct virtio_blk *b, const struct block_requ
 closure_method(block_io, blk_io, struct virtio_blk, io, struct block_request *r)
 {
     struct virtio_blk *b = owner();
+    TRACE(BLOCK_BEGIN, r, r->sector, (u64)r->operation << TRACE_BLOCK_SHIFT | r->sectors);
     bool transfers = r->operation == BLOCK_READ || r->operation == BLOCK_WRITE;
     assert(!transfers || (r->sg && r->sg->bytes == r->sectors * SECTOR_BYTES));
     r->parts = 0;

@@ -10,6 +10,7 @@
 #include "kernel/x86/ioapic.h"
 #include "kernel/x86/paging.h"
 #include "kernel/x86/user.h"
+#include "runtime/trace.h"
 
 #define VECTOR_FIRST_DEVICE 0x30 /* 0x20-0x2f: where the masked 8259s' spurious ones go */
 #define VECTOR_LAST_DEVICE  0xef
@@ -66,12 +67,25 @@ static void vector_handle(u8 vector)
         log_warning("interrupt: vector %u came, and nobody handles it", vector);
 }
 
+/* For the trace. */
+static const char *vector_name(u8 vector)
+{
+    const char *name = vector == VECTOR_TIMER         ? "timer"
+                       : vector == VECTOR_WAKE        ? "wake"
+                       : vector == VECTOR_SHOOTDOWN   ? "shoot-down"
+                       : vector <= VECTOR_LAST_DEVICE ? handlers[vector].name
+                                                      : NULL;
+    return name ? name : "unexpected";
+}
+
 void interrupt_dispatch(u8 vector, struct trap_frame *frame)
 {
     if (vector == VECTOR_SPURIOUS) /* has no end: Intel SDM 3A, 11.9 */
         return;
+    TRACE(INTERRUPT_BEGIN, vector, vector_name(vector));
     vector_handle(vector);
     apic_end_of_interrupt();
+    TRACE(INTERRUPT_END);
     if (trap_from_user(frame))
         user_interrupted(frame);
 }

@@ -11,6 +11,7 @@
 #include "kernel/x86/paging.h"
 #include "kernel/x86/user.h"
 #include "runtime/assert.h"
+#include "runtime/trace.h"
 
 /* Closures in one pass before a thread has its turn, and interrupts theirs. */
 #define PASS_MOST 256
@@ -153,7 +154,9 @@ static void closure_run(struct closure_header *next)
     cpu->closure = next->info;
     cpu->progress++;
     surface_lock();
+    TRACE(THUNK_BEGIN, next->info);
     closure_run_deferred(next);
+    TRACE(THUNK_END);
 }
 
 /* Whether something was queued since the last call. */
@@ -229,16 +232,21 @@ static struct runnable *idle_shared(struct cpu_queues *q)
 /* Interrupts come in here, and here only. */
 static struct runnable *idle(struct cpu_queues *q)
 {
+    struct runnable *found = NULL;
+    TRACE(IDLE_BEGIN);
     if (cpus_shared)
-        return idle_shared(q);
-    cpu_idle();
-    return NULL;
+        found = idle_shared(q);
+    else
+        cpu_idle();
+    TRACE(IDLE_END);
+    return found;
 }
 
 void run_loop_serve(void)
 {
     struct cpu *cpu = this_cpu();
     struct cpu_queues *q = cpu->queues;
+    TRACE(LOOP);
     mode_set(q, CPU_SERVING);
     thread_leave(q);
     surface_leave();

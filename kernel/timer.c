@@ -12,6 +12,7 @@
 #include "kernel/x86/cpu.h"
 #include "runtime/lock.h"
 #include "runtime/timer_queue.h"
+#include "runtime/trace.h"
 
 #define NOT_ARMED (~0ull)
 
@@ -54,7 +55,9 @@ closure_method(thunk, timers_expire, struct cpu_timers, bottom_half)
         thunk expired = expired_take(timers, now);
         if (!expired)
             break;
+        TRACE(TIMER_BEGIN, expired->header.info);
         apply(expired);
+        TRACE(TIMER_END);
     }
     spin_lock(&timers->lock);
     u64 earliest = timer_queue_earliest(&timers->queue);

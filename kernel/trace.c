@@ -12,8 +12,9 @@
 #include "runtime/memory.h"
 #include "runtime/trace_stream.h"
 
-#define RING_KIB_DEFAULT 1024
-#define RING_KIB_MOST    (1024 * 1024)
+#define RING_KIB_DEFAULT 1024ull
+#define RING_KIB_LEAST   64ull
+#define RING_KIB_MOST    (1024 * 1024ull)
 #define TRACE_BATCH      512                 /* records after which they are sent */
 #define TRACE_PERIOD_NS  (200 * NS_PER_MS)   /* after which they are sent in any case */
 #define TRACE_RETRY_NS   NS_PER_MS           /* when there was no room */
@@ -30,6 +31,7 @@ struct trace_ring {
     u64 tail;                     /* [a] records sent; the sender's */
     u64 lost;                     /* [a] records dropped; this CPU's */
     u64 lost_told;                /* of them, those that a LOST record tells; this CPU's */
+    u64 asked;                    /* `head` when the sender was asked for last; this CPU's */
 };
 
 static struct tracing {
@@ -69,26 +71,28 @@ static u64 ring_room(const struct trace_ring *r)
 }
 
 /* A record of what was lost goes before the next one that is not. */
-static bool ring_write(struct trace_ring *r, enum trace_event event, u64 a, u64 b, u64 c)
+static void ring_write(struct trace_ring *r, enum trace_event event, u64 a, u64 b, u64 c)
 {
     u64 lost = r->lost - r->lost_told;
     if (!r->records || ring_room(r) < (lost ? 2 : 1)) {
         __atomic_store_n(&r->lost, r->lost + 1, __ATOMIC_RELAXED);
-        return false;
+        return;
     }
     if (lost) {
         ring_put(r, TRACE_LOST, lost, 0, 0);
         r->lost_told = r->lost;
     }
     ring_put(r, event, a, b, c);
-    return true;
 }
 
 static void trace_recorded(enum trace_event event, u64 a, u64 b, u64 c)
 {
     struct trace_ring *r = &tracing.rings[this_cpu()->id];
-    if (!ring_write(r, event, a, b, c) || r->head % TRACE_BATCH != 0)
+    ring_write(r, event, a, b, c);
+    /* A CPU that is about to halt has looked for work already. */
+    if (event == TRACE_IDLE_BEGIN || r->head - r->asked < TRACE_BATCH)
         return;
+    r->asked = r->head;
     if (!__atomic_exchange_n(&tracing.send_queued, true, __ATOMIC_ACQ_REL))
         run_bottom_half(&tracing.send);
 }
@@ -267,14 +271,12 @@ closure_method(thunk, trace_period, struct tracing, period_ended)
 static u64 ring_kib(void)
 {
     u64 kib = boot_option_number("trace");
-    return kib ? min(kib, (u64)RING_KIB_MOST) : RING_KIB_DEFAULT;
+    return kib ? max(min(kib, RING_KIB_MOST), RING_KIB_LEAST) : RING_KIB_DEFAULT;
 }
 
-void trace_add_cpu(u32 number)
+/* Out of memory: the CPU's records count as dropped. */
+static void ring_make(struct trace_ring *r, u32 number)
 {
-    struct trace_ring *r = &tracing.rings[number];
-    if (!trace_on || r->records)
-        return;
     r->size = (ring_kib() * KiB) / sizeof(struct trace_record);
     r->size = 1ull << (63 - __builtin_clzll(r->size));
     r->records = allocate(page_heap, r->size * sizeof(struct trace_record));
@@ -291,8 +293,9 @@ void trace_start(void)
     init_method(&tracing.period_ended, trace_period);
     tracing.started_ns = clock_monotonic_ns();
     trace_record_with = trace_recorded;
+    for (u32 cpu = 0; cpu < cpus_online(); cpu++)
+        ring_make(&tracing.rings[cpu], cpu);
     trace_on = true;
-    trace_add_cpu(this_cpu()->id);
     timer_set(&tracing.period, tracing.started_ns + TRACE_PERIOD_NS, &tracing.period_ended);
 }
 
@@ -303,6 +306,11 @@ void trace_set_output(trace_output output)
 
 static bool finish_try(void)
 {
+    /* What a CPU without a ring has lost is told, too. */
+    for (u32 cpu = 0; cpu < CPUS_MOST; cpu++)
+        if (!tracing.rings[cpu].records && tracing.rings[cpu].lost &&
+            !chunk_send(TRACE_CHUNK_RECORDS, cpu, NULL, 0))
+            return false;
     return rings_send() && chunk_send(TRACE_CHUNK_END, 0, NULL, 0);
 }
 

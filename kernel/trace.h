@@ -19,12 +19,8 @@
 closure_type(trace_output, bool, const void *head, u64 head_bytes, const void *body,
              u64 body_bytes);
 
-/* Begins, if the boot options say so.  Once, on the boot CPU, when its run loop and its timers are
-   made. */
+/* Begins, if the boot options say so, on the CPUs that are online.  Once, on the boot CPU. */
 void trace_start(void);
-
-/* Makes CPU `number`'s ring, if the trace is on.  Out of memory: its records count as dropped. */
-void trace_add_cpu(u32 number);
 
 /* Where the trace goes; until then it stays in the rings. */
 void trace_set_output(trace_output output);

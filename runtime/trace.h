@@ -17,7 +17,7 @@ enum trace_event {
     TRACE_EVENTS
 };
 
-#define TRACE_VALUES_MOST 3 /* of a record */
+#define TRACE_BLOCK_SHIFT 56 /* in BLOCK_BEGIN's third value */
 
 extern bool trace_on;
 

@@ -48,9 +48,6 @@ struct trace_record {
 
 #define TRACE_STAMP_SHIFT 8
 
-/* BLOCK_BEGIN's third value. */
-#define TRACE_BLOCK_SHIFT 56
-
 _Static_assert(sizeof(struct trace_chunk) == 24, "the stream's format");
 _Static_assert(sizeof(struct trace_clock) == 16, "the stream's format");
 _Static_assert(sizeof(struct trace_name) == 16, "the stream's format");

@@ -112,8 +112,6 @@ static void frame_write(struct writer *w, u32 cpu, u64 ns, const struct cpu_fram
     switch (frame->kind) {
     case FRAME_THUNK:
         args = place_json(w, frame->address);
-        if (e->event == TRACE_TIMER_BEGIN && args)
-            json_object_set_new(args, "late ns", json_integer((json_int_t)e->values[1]));
         break;
     case FRAME_THREAD:
         name = text_of("thread %llu", (unsigned long long)frame->number);

@@ -6,6 +6,7 @@
 
 #include "kernel/log.h"
 #include "kernel/run_loop.h"
+#include "runtime/trace.h"
 #include "unix/strace.h"
 #include "unix/syscall_table.h"
 
@@ -33,7 +34,7 @@
 #include "unix/syscalls.def"
 #undef SYSCALL
 
-#define SYSCALL(number, name, format, ...) [number] = {enter_##name, #name, format, false},
+#define SYSCALL(number, name, format, ...)          [number] = {enter_##name, #name, format, false},
 #define SYSCALL_PARALLEL(number, name, format, ...) [number] = {enter_##name, #name, format, true},
 static const struct syscall_entry table[SYSCALL_NUMBERS] = {
 #include "unix/syscalls.def"
@@ -58,6 +59,13 @@ static s64 syscall_unknown(u32 number)
     return -ENOSYS;
 }
 
+/* For the trace. */
+static const char *syscall_name(u32 number)
+{
+    const struct syscall_entry *entry = syscall_of(number);
+    return entry ? entry->name : "unknown";
+}
+
 static s64 syscall_call(struct thread *t)
 {
     u32 number = (u32)t->frame.orig_rax;
@@ -72,9 +80,11 @@ static inline __attribute__((always_inline)) void syscall_serve(struct user_fram
 {
     struct thread *t = container_of(frame, struct thread, frame);
     t->in_syscall = true;
+    TRACE(SYSCALL_BEGIN, t->tid, frame->orig_rax, syscall_name((u32)frame->orig_rax));
     s64 result = syscall_call(t);
     if (unlikely(result == SYSCALL_LATER))
         run_loop();
+    TRACE(SYSCALL_END, t->tid, frame->orig_rax, result);
     t->in_syscall = false;
     frame->rax = (u64)result;
     if (unlikely(t->attention)) {
@@ -108,6 +118,7 @@ void syscall_return(struct thread *t, s64 result)
 {
     if (unlikely(strace_enabled))
         strace_result(t, result);
+    TRACE(SYSCALL_END, t->tid, t->frame.orig_rax, result);
     t->interrupt = NULL;
     t->interrupted = result == -EINTR;
     t->fetches = 0;

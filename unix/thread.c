@@ -4,6 +4,7 @@
 #include "kernel/log.h"
 #include "kernel/run_loop.h"
 #include "kernel/x86/cpu.h"
+#include "runtime/trace.h"
 #include "unix/futex.h"
 #include "unix/signal_delivery.h"
 #include "unix/syscall_table.h"
@@ -32,6 +33,7 @@ closure_method(thunk, thread_run, struct thread, runnable.run)
         signal_deliver(t);
     if (t->ended || t->process->exiting)
         return;
+    TRACE(THREAD_RUN, t->tid);
     user_enter(&t->frame, &t->process->memory.space);
 }
 

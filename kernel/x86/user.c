@@ -15,6 +15,7 @@
 #include "kernel/x86/run_loop.h"
 #include "runtime/assert.h"
 #include "runtime/memory.h"
+#include "runtime/trace.h"
 
 _Static_assert(offsetof(struct user_frame, rsp) == 56, "user_offsets.inc");
 _Static_assert(offsetof(struct user_frame, r8) == 64, "user_offsets.inc");
@@ -228,7 +229,9 @@ void user_trap(struct trap_frame *trap, const struct user_fault *fault)
 {
     struct user_frame *frame = frame_from_trap(trap);
     surface_lock();
+    TRACE(FAULT_BEGIN, fault->address, fault->error_code, fault->vector);
     hooks.fault(frame, fault);
+    TRACE(FAULT_END);
     user_resume();
 }
 
