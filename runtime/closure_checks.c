@@ -18,6 +18,7 @@ struct live {
     const char *file;
     const u32 *pending; /* of a merge; NULL otherwise */
     u64 made_at;
+    u64 made_ns;
     u32 line;
     bool on_heap;
 };
@@ -29,6 +30,11 @@ static u64 owed_count; /* [table_lock] */
 static u64 made_count; /* [table_lock] */
 
 static closure_reporter *reporter;
+static u64 (*clock_ns)(void); /* [a] NULL: none */
+
+/* How often a census looks for the lock to become free: it is held for a microsecond, but for ever
+   when this very CPU holds it. */
+#define TABLE_LOCK_TRIES 100000
 
 static void table_lock_take(void)
 {
@@ -36,9 +42,30 @@ static void table_lock_take(void)
         __builtin_ia32_pause();
 }
 
+static bool table_lock_try(void)
+{
+    for (u32 i = 0; i < TABLE_LOCK_TRIES; i++) {
+        if (!__atomic_exchange_n(&table_lock, 1, __ATOMIC_ACQUIRE))
+            return true;
+        __builtin_ia32_pause();
+    }
+    return false;
+}
+
 static void table_lock_release(void)
 {
     __atomic_store_n(&table_lock, 0, __ATOMIC_RELEASE);
+}
+
+void closure_set_clock(u64 (*now_ns)(void))
+{
+    __atomic_store_n(&clock_ns, now_ns, __ATOMIC_RELEASE);
+}
+
+static u64 clock_read(void)
+{
+    u64 (*now_ns)(void) = __atomic_load_n(&clock_ns, __ATOMIC_ACQUIRE);
+    return now_ns ? now_ns() : 0;
 }
 
 /* --- the table: linear probing ---------------------------------------------------------------- */
@@ -74,13 +101,14 @@ static void slot_free(struct live *slot)
     table[gap].header = NULL;
 }
 
-static void slot_use(struct live *slot, const struct closure_header *header)
+static void slot_use(struct live *slot, const struct closure_header *header, u64 now_ns)
 {
     *slot = (struct live){.header = header,
                           .info = header->info,
                           .file = header->tracking.file,
                           .line = header->tracking.line,
                           .made_at = made_count++,
+                          .made_ns = now_ns,
                           .on_heap = header->heap != NULL};
     live_count++;
     owed_count += slot->on_heap;
@@ -128,13 +156,14 @@ void closure_made(struct closure_header *header, const char *file, u32 line)
     header->tracking = (struct closure_tracking){.file = file, .line = line, .state = CLOSURE_LIVE};
     if (!header->info->once)
         return;
+    u64 now_ns = clock_read();
     table_lock_take();
     struct live *slot = slot_find(header);
     struct live lost = *slot;
     if (slot->header)
         slot_free(slot);
     if (live_count < CLOSURE_LIVE_MOST)
-        slot_use(slot_find(header), header);
+        slot_use(slot_find(header), header, now_ns);
     table_lock_release();
     if (lost.header && lost.on_heap)
         report("completion %s (made at %s:%u) was freed in flight: its memory is used at %s:%u",
@@ -221,17 +250,20 @@ void closure_memory_freed(const void *p)
 
 /* --- the census ------------------------------------------------------------------------------- */
 
-static struct closure_site *site_of(struct closure_site *sites, u32 *count, const struct live *l)
+struct census {
+    struct closure_site sites[CLOSURE_SITES_MOST];
+    u32 count;
+    u64 now_ns;
+    u64 left_out; /* completions without a site */
+};
+
+static struct closure_site *site_add(struct census *c, const struct live *l)
 {
-    for (u32 i = 0; i < *count; i++) {
-        struct closure_site *s = &sites[i];
-        if (s->info == l->info && s->file == l->file && s->line == l->line &&
-            s->on_heap == l->on_heap)
-            return s;
-    }
-    if (*count == CLOSURE_SITES_MOST)
+    if (c->count == CLOSURE_SITES_MOST) {
+        c->left_out++;
         return NULL;
-    struct closure_site *s = &sites[(*count)++];
+    }
+    struct closure_site *s = &c->sites[c->count++];
     *s = (struct closure_site){.info = l->info,
                                .file = l->file,
                                .line = l->line,
@@ -240,27 +272,92 @@ static struct closure_site *site_of(struct closure_site *sites, u32 *count, cons
     return s;
 }
 
-u64 closure_census(closure_site_handler handler)
+static struct closure_site *site_of(struct census *c, const struct live *l)
 {
-    struct closure_site sites[CLOSURE_SITES_MOST];
-    u32 count = 0;
-    u64 left_out = 0;
-    table_lock_take();
+    for (u32 i = 0; i < c->count; i++) {
+        struct closure_site *s = &c->sites[i];
+        if (s->info == l->info && s->file == l->file && s->line == l->line &&
+            s->on_heap == l->on_heap)
+            return s;
+    }
+    return site_add(c, l);
+}
+
+/* A site for each merge; none for anything else. */
+static struct closure_site *site_of_merge(struct census *c, const struct live *l)
+{
+    return l->pending ? site_add(c, l) : NULL;
+}
+
+typedef struct closure_site *site_finder(struct census *c, const struct live *l);
+
+static void site_count(struct census *c, struct closure_site *s, const struct live *l)
+{
+    if (!s)
+        return;
+    s->count++;
+    s->oldest = min(s->oldest, l->made_at);
+    /* One that was made since the clock was read is not from the future. */
+    if (c->now_ns > l->made_ns)
+        s->age_ns = max(s->age_ns, c->now_ns - l->made_ns);
+    s->pending += l->pending ? __atomic_load_n(l->pending, __ATOMIC_RELAXED) : 0;
+}
+
+/* Oldest first: what has been waiting for long is what a reader looks for. */
+static void sites_sort(struct census *c)
+{
+    for (u32 i = 1; i < c->count; i++) {
+        struct closure_site moved = c->sites[i];
+        u32 at = i;
+        for (; at > 0 && c->sites[at - 1].oldest > moved.oldest; at--)
+            c->sites[at] = c->sites[at - 1];
+        c->sites[at] = moved;
+    }
+}
+
+/* Not on the stack: an interrupt's is small.  One census at a time. */
+static struct census census;
+static u32 census_lock; /* [a] */
+
+/* False when somebody is in the way. */
+static bool census_take(struct census *c, site_finder *find)
+{
+    c->count = 0;
+    c->left_out = 0;
+    c->now_ns = clock_read();
+    if (!table_lock_try())
+        return false;
     for (u32 i = 0; i < TABLE_SLOTS; i++) {
-        const struct live *l = &table[i];
-        struct closure_site *s = l->header ? site_of(sites, &count, l) : NULL;
-        if (!s) {
-            left_out += l->header != NULL;
-            continue;
-        }
-        s->count++;
-        s->oldest = min(s->oldest, l->made_at);
-        s->pending += l->pending ? __atomic_load_n(l->pending, __ATOMIC_RELAXED) : 0;
+        if (table[i].header)
+            site_count(c, find(c, &table[i]), &table[i]);
     }
     table_lock_release();
-    for (u32 i = 0; i < count; i++)
-        apply(handler, &sites[i]);
+    return true;
+}
+
+static u64 census_show(closure_site_handler handler, site_finder *find)
+{
+    if (__atomic_exchange_n(&census_lock, 1, __ATOMIC_ACQUIRE))
+        return CLOSURE_CENSUS_BUSY;
+    u64 left_out = CLOSURE_CENSUS_BUSY;
+    if (census_take(&census, find)) {
+        sites_sort(&census);
+        for (u32 i = 0; i < census.count; i++)
+            apply(handler, &census.sites[i]);
+        left_out = census.left_out;
+    }
+    __atomic_store_n(&census_lock, 0, __ATOMIC_RELEASE);
     return left_out;
+}
+
+u64 closure_census(closure_site_handler handler)
+{
+    return census_show(handler, site_of);
+}
+
+u64 closure_census_merges(closure_site_handler handler)
+{
+    return census_show(handler, site_of_merge);
 }
 
 u64 closure_owed(void)

@@ -46,6 +46,7 @@ struct closure_site {
     u32 count;
     u32 pending;  /* open branches, of a merge; 0 otherwise */
     u64 oldest;   /* sequence number of the oldest one's creation */
+    u64 age_ns;   /* of the oldest one; 0 without a clock */
     bool on_heap; /* owed for certain; an embedded one may just be ready */
 };
 
@@ -54,9 +55,22 @@ struct closure_site {
 
 closure_type(closure_site_handler, void, const struct closure_site *site);
 
-/* Applies the handler to each site, in no order, with no lock held.  Returns the number of live
-   completions that could not be shown. */
+/* Applies the handler to each site, oldest first, with no lock held.  Returns the number of live
+   completions that could not be shown.
+
+   For dumps, a non-maskable interrupt's too: when the table stays locked (this very CPU was
+   changing it) or another census is being shown, nothing is shown and the result is
+   CLOSURE_CENSUS_BUSY. */
 u64 closure_census(closure_site_handler handler);
+#define CLOSURE_CENSUS_BUSY (~0ull)
+
+/* The same for merges alone, each by itself (`count` is 1): the site is where the completion that
+   the merge owes was made, `pending` its open branches, the guard included. */
+u64 closure_census_merges(closure_site_handler handler);
+
+/* A monotonic clock for ages; before it is set, everything is as old as the machine.  It takes no
+   lock and may be read in any context. */
+void closure_set_clock(u64 (*now_ns)(void));
 
 /* Live completions of heaps: those that somebody certainly has to apply. */
 u64 closure_owed(void);

@@ -5,8 +5,10 @@
 #include "runtime/random.h"
 #include "test/host/harness.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 
 closure_type(adder, u64, u64 a, u64 b);
 completion_type(pair_handler, void, u64 a, status s);
@@ -290,6 +292,9 @@ static void test_census_of_merges(void)
     apply_merge(&m);
     closure_census(stack_closure(find_site, line, &found));
     is(closure_owed(), 1, "a merge owes its completion");
+    found = (struct closure_site){0};
+    is(closure_census_merges(stack_closure(find_site, line, &found)), 0, "merges can be listed");
+    ok(found.count == 1 && found.pending == 3, "with their pending branches, guard included");
     for (u32 i = 0; i < 2; i++)
         apply(branch, STATUS_OK);
     is(reports, 0, "its branch may be applied once for each that was opened");
@@ -298,6 +303,78 @@ static void test_census_of_merges(void)
     found = (struct closure_site){0};
     closure_census(stack_closure(find_site, line, &found));
     is(found.count, 0, "and has left the census");
+}
+
+static u64 test_now_ns;
+
+static u64 test_clock(void)
+{
+    return test_now_ns;
+}
+
+closure_function(closure_site_handler, census_inside, (u64 * result),
+                 __attribute__((unused)) const struct closure_site *site)
+{
+    *bound(result) = closure_census(stack_closure(find_site, 0, NULL));
+}
+
+closure_function(closure_site_handler, check_order, (u64 * last, bool *ordered),
+                 const struct closure_site *site)
+{
+    *bound(ordered) &= site->oldest >= *bound(last);
+    *bound(last) = site->oldest;
+}
+
+static void test_census_ages(void)
+{
+    u32 applied = 0;
+    u64 inside = 0, last = 0;
+    bool ordered = true;
+    struct closure_site found = {0};
+    status_handler done[3];
+    test_now_ns = NS_PER_SECOND;
+    closure_set_clock(test_clock);
+    u32 line = 0;
+    for (u32 i = 0; i < 2; i++, test_now_ns += NS_PER_SECOND)
+        done[i] = there(closure(&arena_heap, finish_only, &applied)), line = __LINE__;
+    done[2] = there(closure(&arena_heap, finish_only, &applied));
+    closure_census(stack_closure(find_site, line, &found));
+    ok(found.count == 2 && found.age_ns == 2 * NS_PER_SECOND,
+       "the census has the oldest one's age");
+    closure_census(stack_closure(check_order, &last, &ordered));
+    ok(ordered, "and shows the oldest site first");
+    closure_census(stack_closure(census_inside, &inside));
+    ok(inside == CLOSURE_CENSUS_BUSY, "one census at a time");
+    for (u32 i = 0; i < countof(done); i++)
+        apply(done[i], STATUS_OK);
+    closure_set_clock(NULL);
+}
+
+/* A census in the middle of anything, as a non-maskable interrupt makes it: it may find the table
+   busy, but it comes back. */
+static volatile u32 interruptions, interruptions_busy;
+
+static void census_in_signal(__attribute__((unused)) int number)
+{
+    struct closure_site found;
+    if (closure_census(stack_closure(find_site, 0, &found)) == CLOSURE_CENSUS_BUSY)
+        interruptions_busy++;
+    interruptions++;
+}
+
+static void test_census_interrupts(void)
+{
+    struct itimerval soon = {{0, 0}, {0, 50}};
+    struct host_result r;
+    signal(SIGALRM, census_in_signal);
+    for (u32 i = 0; i < 100; i++) {
+        setitimer(ITIMER_REAL, &soon, NULL);
+        while (interruptions == i)
+            apply(host_result_init(&r), STATUS_OK);
+    }
+    signal(SIGALRM, SIG_IGN);
+    note("%u of %u found the table busy", interruptions_busy, interruptions);
+    ok(closure_owed() == 0, "a census in an interrupt handler comes back, always");
 }
 
 /* The table that follows them is rather full here, and emptied in another order. */
@@ -362,6 +439,8 @@ static void test_checks(u64 seed)
     test_under_lock();
     test_census();
     test_census_of_merges();
+    test_census_ages();
+    test_census_interrupts();
     test_random_order(seed);
     test_many_live();
     closure_set_reporter(NULL);
