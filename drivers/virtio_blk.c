@@ -352,6 +352,7 @@ status virtio_blk_start(struct virtio_device *d, block_attach attach)
     }
     d->service = &b->service;
     virtio_ready(d);
+    block_census_start(&b->census, d->name, &b->lock, &b->waiting, &b->flying);
     log_info("%s: %llu sectors%s", d->name, (unsigned long long)b->device.sectors,
              b->device.read_only ? ", read-only" : "");
     apply(attach, &b->device);

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "drivers/block_census.h"
 #include "drivers/virtio.h"
 #include "kernel/clock.h"
 #include "runtime/block.h"
@@ -84,6 +85,7 @@ struct virtio_blk {
     struct blk_cursor cursor;   /* [lock] */
     u32 resets;                 /* [lock] */
     bool dead;                  /* [lock] */
+    struct block_census census;
 };
 
 static inline struct block_request *request_of(struct list *link)

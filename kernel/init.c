@@ -15,6 +15,7 @@
 #include "kernel/run_loop.h"
 #include "kernel/timeline.h"
 #include "kernel/trace.h"
+#include "kernel/watchdog.h"
 #include "kernel/x86/bring_up.h"
 #include "runtime/format.h"
 #include "unix/unix.h"
@@ -176,6 +177,7 @@ void kernel_start(struct boot_info *boot)
     machine_bring_up(boot);
     log_take_options();
     closure_set_refusal_reporter(completion_refused);
+    watchdog_start();
     log_info("started by %s, %u KiB of memory free", boot->loader,
              BYTES_AS_KIB(memory_statistics().free_bytes));
     log_debug("the image is at %llx, the direct map at %llx", (unsigned long long)boot->image.start,

@@ -80,6 +80,7 @@ static const char *vector_name(u8 vector)
 
 void interrupt_dispatch(u8 vector, struct trap_frame *frame)
 {
+    this_cpu()->halted = false;
     if (vector == VECTOR_SPURIOUS) /* has no end: Intel SDM 3A, 11.9 */
         return;
     TRACE(INTERRUPT_BEGIN, vector, vector_name(vector));

@@ -19,6 +19,11 @@ void log_line_list(enum log_level level, const char *format, va_list arguments)
 #define log_info(...)    log_line(LOG_INFO, __VA_ARGS__)
 #define log_debug(...)   log_line(LOG_DEBUG, __VA_ARGS__)
 
+/* Between these two, lines are written whatever is locked and whatever was interrupted: by the
+   early serial port, after a bounded wait for the others.  For an NMI. */
+void log_urgent_begin(void);
+void log_urgent_end(void);
+
 /* The default is LOG_WARNING. */
 void log_set_level(enum log_level level);
 

@@ -5,6 +5,7 @@
 #include "kernel/boot_info.h"
 #include "kernel/log.h"
 #include "kernel/trace.h"
+#include "kernel/watchdog.h"
 #include "kernel/x86/early.h"
 #include "kernel/x86/random.h"
 #include "runtime/memory.h"
@@ -114,6 +115,7 @@ static void exit_by_port(u8 exit_status)
 
 void machine_exit(u8 exit_status)
 {
+    watchdog_expect_end(exit_status);
     static u32 step; /* a way to end that fails, by a panic even, is not tried twice */
     for (;;) {
         switch (step++) {

@@ -5,6 +5,7 @@
    Callers: assert and panic everywhere; the kernel's exceptions (kernel/x86/exceptions.c). */
 #include "kernel/panic.h"
 
+#include "kernel/census.h"
 #include "kernel/cpus.h"
 #include "kernel/log.h"
 #include "kernel/machine.h"
@@ -61,11 +62,13 @@ void panic_at(const char *file, int line, const char *format, ...)
 {
     char text[PANIC_TEXT_BYTES];
     va_list arguments;
+    census_section_failed();
     panic_begin();
     va_start(arguments, format);
     format_text_list(text, sizeof(text), format, arguments);
     va_end(arguments);
     log_error("panic: %s:%d: %s", file, line, text);
     backtrace_log((u64)__builtin_return_address(0) - 1, *(const u64 *)__builtin_frame_address(0));
+    census_log("what was going on:");
     panic_end();
 }

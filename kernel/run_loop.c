@@ -6,6 +6,7 @@
 #include "kernel/clock.h"
 #include "kernel/memory.h"
 #include "kernel/run_queues.h"
+#include "kernel/watchdog.h"
 #include "kernel/x86/idle.h"
 #include "kernel/x86/msr.h"
 #include "kernel/x86/paging.h"
@@ -23,7 +24,7 @@ u64 cpus_serving, cpus_idle;
 
 static struct cpu_queues boot_queues;
 static struct cpu_queues *more_queues; /* [I] of CPU 1 and up; made before there is a second one */
-static struct thunk_queue shared;      /* for any CPU; used when there is more than one */
+struct thunk_queue queue_shared;
 
 struct cpu_queues *queues_of(u32 number)
 {
@@ -62,7 +63,7 @@ bool run_loop_share(u32 cpus)
         more_queues = allocate_zero(general_heap, (cpus - 1) * sizeof(*more_queues));
     if (!more_queues)
         return false;
-    thunk_queue_init(&shared);
+    thunk_queue_init(&queue_shared);
     clock_settle();
     surface_share();
     cpus_shared = true;
@@ -116,7 +117,7 @@ void run_anywhere(thunk t)
         run_later(t);
         return;
     }
-    thunk_queue_add(&shared, thunk_deferred(t));
+    thunk_queue_add(&queue_shared, thunk_deferred(t));
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!idle_wake(~bit_of(queues_here())))
         this_cpu()->work_pending = 1;
@@ -129,7 +130,7 @@ static struct closure_header *others_next(struct cpu_queues *q)
 {
     struct closure_header *next = closure_queue_take(&q->bottom_halves);
     if (!next && cpus_shared)
-        next = thunk_queue_take(&shared);
+        next = thunk_queue_take(&queue_shared);
     return next;
 }
 
@@ -209,7 +210,7 @@ static void mode_set(struct cpu_queues *q, enum cpu_mode mode)
 static bool closures_wait(const struct cpu_queues *q)
 {
     return __atomic_load_n(&q->cpu->work_pending, __ATOMIC_SEQ_CST) ||
-           !thunk_queue_empty(&shared) || !thunk_queue_empty(&q->threads);
+           !thunk_queue_empty(&queue_shared) || !thunk_queue_empty(&q->threads);
 }
 
 /* Looks everywhere once more after it has said that it idles.  A thread that it found; NULL: there
@@ -234,11 +235,13 @@ static struct runnable *idle(struct cpu_queues *q)
 {
     struct runnable *found = NULL;
     TRACE(IDLE_BEGIN);
+    q->cpu->halted = true;
     if (cpus_shared)
         found = idle_shared(q);
     else
         cpu_idle();
     TRACE(IDLE_END);
+    watchdog_woken();
     return found;
 }
 

@@ -64,6 +64,11 @@ bool run_threads_wait(void);
    call or a trap that has nothing more to return to may call it from anywhere in the kernel. */
 __attribute__((noreturn)) void run_loop(void);
 
+/* For dumps, in any context: what is queued, a census line each; and whether a CPU that is in the
+   kernel was in user mode when it came there. */
+void run_queues_census(void);
+bool run_loop_serves_user(u32 number);
+
 /* --- the surface lock -------------------------------------------------------------------------
    Fair (a ticket lock), held by a CPU at most once; given up by run_loop() and by entering user
    mode, whoever calls them.  Free of cost while one CPU is online. */

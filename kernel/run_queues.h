@@ -1,4 +1,5 @@
-/* A CPU's queues: between kernel/run_loop.c, kernel/run_threads.c and nobody else.
+/* A CPU's queues: between kernel/run_loop.c, kernel/run_threads.c, kernel/run_census.c and nobody
+   else.
 
    How nothing is missed.  A producer adds, and then looks at the mode of the CPU that it added for;
    that CPU says its new mode first and then looks at its queues once more.  Both are sequentially
@@ -32,6 +33,8 @@ struct cpu_queues {
 
 /* True when there is more than one CPU.  Changes once, while the boot CPU alone runs. */
 extern bool cpus_shared;
+
+extern struct thunk_queue queue_shared; /* for any CPU; used when there is more than one */
 
 /* CPUs that run a run loop, and those of them that idle. */
 extern u64 cpus_serving, cpus_idle; /* [a] */

@@ -6,6 +6,7 @@
    only while that queue and then the next one are locked in turn, by whoever sets the timer. */
 #include "kernel/timer.h"
 
+#include "kernel/census.h"
 #include "kernel/cpus.h"
 #include "kernel/run_loop.h"
 #include "kernel/x86/apic_timer.h"
@@ -56,6 +57,8 @@ closure_method(thunk, timers_expire, struct cpu_timers, bottom_half)
         if (!expired)
             break;
         TRACE(TIMER_BEGIN, expired->header.info);
+        this_cpu()->closure = expired->header.info; /* what a census and the watchdog name */
+        this_cpu()->progress++;
         apply(expired);
         TRACE(TIMER_END);
     }
@@ -130,4 +133,28 @@ bool timer_cancel(struct timer *t)
         timer_queue_remove(&timers->queue, t);
     spin_unlock(&timers->lock);
     return pending;
+}
+
+/* --- the census ------------------------------------------------------------------------------- */
+
+static void timers_write(u32 number, struct cpu_timers *timers)
+{
+    char age[CENSUS_AGE_BYTES];
+    if (!spin_try(&timers->lock)) {
+        census_line("  CPU %u: its timers are just being changed", number);
+        return;
+    }
+    u64 count = timer_queue_count(&timers->queue), now = clock_monotonic_ns();
+    u64 earliest = timer_queue_earliest(&timers->queue);
+    if (count)
+        census_line("  CPU %u: %llu timers, the next %s %s", number, (unsigned long long)count,
+                    census_age(age, earliest > now ? earliest - now : now - earliest),
+                    earliest > now ? "from now" : "ago");
+    spin_unlock(&timers->lock);
+}
+
+void timers_census(void)
+{
+    for (u32 i = 0; i < cpus_online(); i++)
+        timers_write(i, &all_timers[i]);
 }

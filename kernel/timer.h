@@ -8,3 +8,6 @@ void timers_init(void);
 
 /* The timer's interrupt: leaves a bottom half that runs what has expired. */
 void timer_interrupt(void);
+
+/* For dumps, in any context: what is pending, a census line for each CPU. */
+void timers_census(void);

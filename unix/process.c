@@ -32,11 +32,13 @@ struct process *process_create(struct filesystem *fs, process_ended ended)
     p->cwd = p->root;
     inode_hold(p->root);
     inode_hold(p->cwd);
+    process_census_start(p);
     return p;
 }
 
 void process_destroy(struct process *p)
 {
+    process_census_end(p);
     if (p->files)
         files_destroy(p);
     if (p->executable)

@@ -4,6 +4,7 @@
    Lock: `lock` (rank PROCESS) guards the tables; a completion is never applied under it. */
 #pragma once
 
+#include "kernel/census.h"
 #include "kernel/clock.h"
 #include "runtime/list.h"
 #include "runtime/lock.h"
@@ -43,6 +44,7 @@ struct process {
     bool exiting;          /* [lock] process_exit was called; threads that come back are dropped */
     u8 exit_status;        /* [lock] */
     process_ended ended;
+    struct census_writer census;   /* unix/census.c */
     struct status_handler drained; /* the console has taken the last output */
 };
 
@@ -50,6 +52,10 @@ struct process {
    more than once: the first status stays.  The calling thread must not touch user memory after it;
    system calls return SYSCALL_LATER. */
 void process_exit(struct process *p, u8 exit_status);
+
+/* Lets a census show the process, until the end. */
+void process_census_start(struct process *p);
+void process_census_end(struct process *p);
 
 /* --- what the file side gives to the process side (unix/descriptor.c, unix/path.c) ------------ */
 

@@ -2,12 +2,13 @@
    user memory) or end the machine with everything that is known about them. */
 #include "kernel/x86/exceptions.h"
 
+#include "kernel/census.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/x86/cpu.h"
 #include "kernel/x86/msr.h"
+#include "kernel/x86/nmi.h"
 #include "kernel/x86/paging.h"
-#include "kernel/x86/smp.h"
 #include "kernel/x86/symbols.h"
 
 extern const struct fixup fixups_start[], fixups_end[];
@@ -91,6 +92,7 @@ static void registers_log(const struct trap_frame *f)
 
 void exception_panic(const struct trap_frame *frame, u64 address)
 {
+    census_section_failed();
     panic_begin();
     const char *name = names[frame->vector & 31];
     log_error("panic: %s (vector %llu) in %s", name ? name : "exception", HEX(frame->vector),
@@ -99,17 +101,19 @@ void exception_panic(const struct trap_frame *frame, u64 address)
         page_fault_explain(frame, address);
     registers_log(frame);
     backtrace_log(frame->rip, frame->rbp);
+    census_log("what was going on:");
     panic_end();
 }
 
 void exception_dispatch(struct trap_frame *frame)
 {
-    if (frame->vector == VECTOR_NMI)
-        smp_stop_if_asked();
+    if (frame->vector == VECTOR_NMI) {
+        nmi_handle(frame);
+        return;
+    }
     u64 address =
         frame->vector == VECTOR_PAGE_FAULT || frame->vector == VECTOR_DOUBLE_FAULT ? read_cr2() : 0;
-    bool fatal = frame->vector == VECTOR_NMI || frame->vector == VECTOR_DOUBLE_FAULT ||
-                 frame->vector == VECTOR_MACHINE_CHECK;
+    bool fatal = frame->vector == VECTOR_DOUBLE_FAULT || frame->vector == VECTOR_MACHINE_CHECK;
     if (trap_from_user(frame) && !fatal) {
         struct user_fault fault = {
             .vector = (u8)frame->vector,

@@ -12,6 +12,7 @@ enum { /* 82093AA, 3.2 */
        IOAPIC_ENTRIES = 0x10,
 };
 
+#define ENTRY_NMI        (4u << 8)
 #define ENTRY_MASKED     (1u << 16)
 #define ENTRY_LEVEL      (1u << 15)
 #define ENTRY_ACTIVE_LOW (1u << 13)
@@ -75,7 +76,7 @@ static struct ioapic *ioapic_of(u32 gsi)
     return NULL;
 }
 
-bool ioapic_route(u32 gsi, u8 vector, bool level_triggered, bool active_low)
+static bool entry_set(u32 gsi, u32 entry)
 {
     struct ioapic *io = ioapic_of(gsi);
     if (!io)
@@ -83,9 +84,19 @@ bool ioapic_route(u32 gsi, u8 vector, bool level_triggered, bool active_low)
     u32 at = IOAPIC_ENTRIES + 2 * (gsi - io->gsi_base);
     ioapic_write(io, at, ENTRY_MASKED);
     ioapic_write(io, at + 1, this_cpu()->apic_id << 24);
-    ioapic_write(
-        io, at, vector | (level_triggered ? ENTRY_LEVEL : 0) | (active_low ? ENTRY_ACTIVE_LOW : 0));
+    ioapic_write(io, at, entry);
     return true;
+}
+
+bool ioapic_route(u32 gsi, u8 vector, bool level_triggered, bool active_low)
+{
+    return entry_set(gsi, vector | (level_triggered ? ENTRY_LEVEL : 0) |
+                              (active_low ? ENTRY_ACTIVE_LOW : 0));
+}
+
+bool ioapic_route_nmi(u32 gsi)
+{
+    return entry_set(gsi, ENTRY_NMI);
 }
 
 void ioapic_mask(u32 gsi, bool masked)

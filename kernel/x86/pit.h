@@ -1,7 +1,17 @@
-/* The 8254's second counter, as a stopwatch for machines that say nothing about their clocks. */
+/* The 8254: its third counter as a stopwatch for machines that say nothing about their clocks, its
+   first as the watchdog's alarm. */
 #pragma once
 
 #include "runtime/types.h"
 
 /* Waits for about `ns`, at most 50 ms; how long it was.  0: there is no 8254. */
 u64 pit_wait(u64 ns);
+
+/* The first counter answers. */
+bool pit_alarm_is_there(void);
+
+/* Raises the counter's line once, 55 ms from now. */
+void pit_alarm_start(void);
+
+/* It was raised, and not started again. */
+bool pit_alarm_rang(void);

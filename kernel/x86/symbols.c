@@ -5,6 +5,7 @@
    empty one.  Everything here runs in a panic: it allocates nothing and believes no pointer. */
 #include "kernel/x86/symbols.h"
 
+#include "kernel/cpus.h"
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/x86/cpu.h"
@@ -49,24 +50,45 @@ static void frame_log(u32 number, u64 rip)
         log_error("  #%u 0x%llx", number, (unsigned long long)rip);
 }
 
-/* Frames lie on the kernel's stacks, which are in the image; guard pages are left out by walking
-   upwards only, from a frame that is in use. */
+/* The boot CPU's stacks are in the image. */
+static bool frame_on_stack(u64 frame)
+{
+    if (frame >= kernel_image.start && frame + 16 <= kernel_image.end)
+        return true;
+    for (u32 i = 0; i < CPUS_MOST; i++) {
+        const struct cpu *cpu = cpu_of(i);
+        if (cpu && frame - (u64)cpu->stacks <= sizeof(struct cpu_stacks) - 16)
+            return true;
+    }
+    return false;
+}
+
+/* Guard pages are left out by walking upwards only, from a frame that is in use. */
 static bool frame_plausible(u64 frame, u64 below)
 {
-    return frame > below && !(frame & 7) && frame >= kernel_image.start &&
-           frame + 16 <= kernel_image.end;
+    return frame > below && !(frame & 7) && frame_on_stack(frame);
+}
+
+u32 backtrace_collect(u64 rip, u64 frame_pointer, u64 *rips, u32 most)
+{
+    u64 below = 0;
+    u32 count = 0;
+    rips[count++] = rip;
+    while (count < most && frame_plausible(frame_pointer, below)) {
+        const u64 *frame = (const u64 *)frame_pointer;
+        if (!frame[1])
+            break;
+        rips[count++] = frame[1] - 1; /* the call, not what follows it */
+        below = frame_pointer;
+        frame_pointer = frame[0];
+    }
+    return count;
 }
 
 void backtrace_log(u64 rip, u64 frame_pointer)
 {
-    frame_log(0, rip);
-    u64 below = 0;
-    for (u32 i = 1; i < FRAMES_MOST && frame_plausible(frame_pointer, below); i++) {
-        const u64 *frame = (const u64 *)frame_pointer;
-        if (!frame[1])
-            return;
-        frame_log(i, frame[1] - 1); /* the call, not what follows it */
-        below = frame_pointer;
-        frame_pointer = frame[0];
-    }
+    u64 rips[FRAMES_MOST];
+    u32 count = backtrace_collect(rip, frame_pointer, rips, FRAMES_MOST);
+    for (u32 i = 0; i < count; i++)
+        frame_log(i, rips[i]);
 }

@@ -4,14 +4,16 @@
 #include "kernel/clock.h"
 #include "kernel/machine.h"
 #include "kernel/memory.h"
+#include "kernel/watchdog.h"
 #include "kernel/x86/bring_up.h"
 #include "kernel/x86/early.h"
 #include "runtime/format.h"
 #include "runtime/memory.h"
 #include "test/kernel/kernel_test.h"
 
-static const struct kernel_test *const lists[] = {
-    bytes_tests, memory_tests, trap_tests, closure_tests, timer_tests, user_tests, disk_tests};
+static const struct kernel_test *const lists[] = {bytes_tests,   memory_tests,  trap_tests,
+                                                  closure_tests, timer_tests,   user_tests,
+                                                  disk_tests,    watchdog_tests};
 
 static struct {
     u32 list, test; /* the one that runs */
@@ -117,6 +119,7 @@ __attribute__((noreturn)) void kernel_start(struct boot_info *boot);
 void kernel_start(struct boot_info *boot)
 {
     machine_bring_up(boot);
+    watchdog_start();
     run.next = *stack_closure(test_next);
     run.too_long = *stack_closure(test_too_long);
     test_note("booted by %s with %u KiB free", boot->loader,
