@@ -9,6 +9,8 @@ static void merge_complete(merge m)
     status_handler done = m->done;
     status s = m->first_failure;
     heap h = m->heap;
+    if (m->failures_told)
+        *m->failures_told = m->failures;
     closure_freed(&m->branch.header);
     if (h)
         deallocate(h, m, sizeof(*m));
@@ -39,6 +41,7 @@ void init_merge(struct merge *m, status_handler done)
     m->heap = NULL;
     m->pending = 1; /* the guard */
     m->failures = 0;
+    m->failures_told = NULL;
     m->first_failure = STATUS_OK;
     init_method(&m->branch, merge_branch_done);
     closure_shared(&m->branch.header, &done->header, &m->pending);
@@ -62,6 +65,8 @@ status_handler apply_merge(merge m)
     return &m->branch;
 }
 
+/* Whoever fails holds a branch, or the guard, open; closing that hands first_failure to the last
+   one. */
 void merge_fail(merge m, status s)
 {
     assert(!is_ok(s));
@@ -77,4 +82,9 @@ void merge_finish(merge m)
 u32 merge_failures(merge m)
 {
     return __atomic_load_n(&m->failures, __ATOMIC_RELAXED);
+}
+
+void merge_count_failures(merge m, u32 *failures)
+{
+    m->failures_told = failures;
 }

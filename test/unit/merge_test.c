@@ -1,4 +1,4 @@
-/* Merges: the guard, first failures, embedding, random orders; threads are in queue_stress. */
+/* Merges: the guard, first failures, embedding, random orders; threads are in merge_stress. */
 #include "runtime/merge.h"
 #include "runtime/random.h"
 #include "test/host/harness.h"
@@ -41,6 +41,19 @@ static void test_failures(void)
     merge_fail(&m, status_error(ENOSPC, "test: not started", 0));
     merge_finish(&m);
     ok(r.applied == 1 && status_errno(r.s) == ENOSPC, "a branch that could not start fails it");
+    u32 failures = 77;
+    merge on_heap = allocate_merge(host_heap, host_result_init(&r));
+    if (!on_heap)
+        panic("no memory for a merge");
+    merge_count_failures(on_heap, &failures);
+    status_handler branch = NULL;
+    for (u32 i = 0; i < 1000; i++)
+        branch = apply_merge(on_heap);
+    for (u32 i = 0; i < 1000; i++)
+        apply(branch, i % 10 ? STATUS_OK : status_error(EIO, "test: every tenth", i));
+    is(failures, 77, "the number of failures is told at the end");
+    merge_finish(on_heap);
+    ok(r.applied == 1 && r.s.detail == 0 && failures == 100, "with the first one: 100 of 1000");
 }
 
 /* Branches answer from a shuffled queue; some fail; merges are nested. */
