@@ -1,10 +1,13 @@
 # Set-up: `make run`, `make test` and what else runs things first install what is missing.  It is
 # done while make reads this, before the first rule, so that no rule has to wait for it by name.
 
-SETUP_TEST_GOALS := $(filter test test-% check check-% bench bench-% soak,$(MAKECMDGOALS))
-SETUP_RUN_GOALS  := $(filter run,$(MAKECMDGOALS))
+SETUP_TEST_GOALS  := $(filter test test-% check check-% soak,$(MAKECMDGOALS))
+SETUP_BENCH_GOALS := $(filter bench bench-%,$(MAKECMDGOALS))
+SETUP_RUN_GOALS   := $(filter run,$(MAKECMDGOALS))
 
-ifneq ($(SETUP_TEST_GOALS),)
+ifneq ($(SETUP_BENCH_GOALS),)
+SETUP_OUTPUT := $(shell sh tools/setup.sh bench >&2 || echo failed)
+else ifneq ($(SETUP_TEST_GOALS),)
 SETUP_OUTPUT := $(shell sh tools/setup.sh test >&2 || echo failed)
 else ifneq ($(SETUP_RUN_GOALS),)
 SETUP_OUTPUT := $(shell sh tools/setup.sh run >&2 || echo failed)

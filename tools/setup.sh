@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what `make run` and `make test` need and this machine does not have, by name, through
-# apt-get.  Silent and quick when everything is there.  Called by tools/setup.mk before anything
-# is compiled; `tools/setup.sh --show run|test` only says what is missing.
+# Installs what `make run`, `make test` or `make bench` needs and this machine does not have, by name,
+# through apt-get.  Silent and quick when everything is there.  Called by tools/setup.mk before
+# anything is compiled; `tools/setup.sh --show run|test|bench` only says what is missing.
 set -eu
 
 show=
@@ -15,11 +15,14 @@ tests="perl clang clang-format clang-tools libclang-rt-14-dev llvm binutils musl
        grub-pc-bin grub-common xorriso mtools gdb
        e2fsprogs busybox-static lua5.4 sqlite3 jq gzip xz-utils python3"
 
+bench="golang-go valgrind"
+
 case "${1:-}" in
 run) wanted=$build ;;
 test) wanted="$build $tests" ;;
+bench) wanted="$build $tests $bench" ;;
 *)
-    echo "thunk: write tools/setup.sh [--show] run|test" >&2
+    echo "thunk: write tools/setup.sh [--show] run|test|bench" >&2
     exit 2
     ;;
 esac

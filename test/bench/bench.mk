@@ -8,6 +8,7 @@ bench: setup-test
 	@$(MAKE) --no-print-directory kernel thunk $(BENCH_GUEST) $(BENCH)/until
 	test/bench/linux.sh $(BUILD)
 	test/bench/run.sh $(BUILD)
+	@$(MAKE) --no-print-directory bench-closures
 
 $(BENCH)/guest/%: test/bench/guest/%.c
 	@mkdir -p $(@D)
@@ -24,3 +25,5 @@ $(BENCH)/guest/first: test/bench/guest/first.c
 $(BENCH)/until: test/bench/until.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu2x -O2 -Wall -Wextra -Werror -o $@ $<
+
+include test/bench/closures/closures.mk
