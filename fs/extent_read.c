@@ -96,14 +96,12 @@ closure_method(status_handler, extent_landed, struct extent_read, landed, status
 
 static void data_read(struct extent_read *r)
 {
-    r->request = (struct block_request){
-        .operation = BLOCK_READ,
-        .sector = r->disk_block * BLOCK_SECTORS,
-        .sectors = r->blocks * BLOCK_SECTORS,
-        .sg = &r->sg,
-        .done = &r->landed,
-    };
-    apply(r->inode->fs->environment.device->io, &r->request);
+    struct filesystem *fs = r->inode->fs;
+    init_method(&r->landed, extent_landed);
+    if (device_read_start(fs, &r->device, r->disk_block * BLOCK_SECTORS, &r->sg, &r->landed))
+        return;
+    r->bad = bad_all(r);
+    read_finish(r, device_closing(fs));
 }
 
 closure_method(status_handler, extent_sums_ready, struct extent_read, sums_ready, status s)
@@ -131,7 +129,6 @@ void extent_read_start(struct extent_read *r)
 {
     struct filesystem *fs = r->inode->fs;
     fs->reads_in_flight++;
-    init_method(&r->landed, extent_landed);
     if (!r->sums_block) {
         data_read(r);
         return;

@@ -6,6 +6,7 @@
 
 #include "runtime/block.h"
 #include "runtime/closure.h"
+#include "runtime/executor.h"
 
 struct filesystem;
 struct inode;
@@ -21,6 +22,7 @@ struct filesystem_environment {
        one piece of a request, and its pages are touched by the device first. */
     u32 block_pages_most;
     struct block_device *device;
+    const struct executor *executor;
     u64 cache_pages_most; /* the cache evicts clean pages beyond that */
     void (*warn)(const char *format, ...) __attribute__((format(printf, 1, 2))); /* one line */
 };
@@ -30,8 +32,9 @@ struct filesystem_environment {
    version we do not know), EIO (device), EBADMSG (no valid superblock, or damage), ENOMEM.  Applied
    once. */
 void filesystem_mount(const struct filesystem_environment *environment, mount_handler done);
-/* No operation may be in flight. */
-void filesystem_unmount(struct filesystem *fs);
+/* Nothing new may be asked of it.  What is in flight is cancelled (ECANCELED), and when the device
+   has let go of all of it the memory is given back and `done` applied, from the run loop. */
+void filesystem_unmount(struct filesystem *fs, status_handler done);
 
 /* What to run, from the image's configuration record: NUL-terminated strings, in order. NULL past
    the last.  Names: "program", "arg" (repeated, arg[0] first), "env" (repeated), "cwd",
@@ -108,6 +111,18 @@ void page_release(struct page *p); /* held pages are not evicted */
    read-ahead, so a failure there shows only when somebody fetches from there.  Pages may be evicted
    again before the caller holds them: look again, and ask again. */
 void pages_fetch(struct inode *i, u64 first, u64 count, status_handler done);
+
+/* The same for who may give up waiting.  The wait is the caller's memory until `done` is applied or
+   the wait was cancelled; it is all zero before it is first used. */
+struct pages_wait {
+    struct fetch *fetch; /* NULL: nobody waits */
+};
+void pages_fetch_cancellable(struct inode *i, u64 first, u64 count, struct pages_wait *w,
+                             status_handler done);
+
+/* True: `done` will not be applied, and is the caller's again; the pages come in nevertheless, into
+   the cache, whenever the device is done.  False: there was no wait, or `done` has been applied. */
+bool pages_wait_cancel(struct pages_wait *w);
 
 /* The read-ahead rule in one place: how many pages to fetch from `first` on, when `count` are
    needed.  More than that when the misses of this file come in order. */

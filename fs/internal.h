@@ -12,6 +12,7 @@
 #include "fs/format.h"
 #include "fs/fs.h"
 #include "runtime/range_map.h"
+#include "runtime/scope.h"
 
 /* --- arena.c: memory that is given back all at once ------------------------------------------- */
 
@@ -153,6 +154,9 @@ struct page {
 
 struct filesystem {
     struct filesystem_environment environment;
+    struct scope scope; /* every request to the device is an operation in it */
+    struct status_handler closed;
+    status_handler unmounted;
     struct superblock super;
     u64 volume;
     struct arena arena;
@@ -235,6 +239,20 @@ u64 file_pages(const struct inode *i);
 
 /* --- reading from the device ------------------------------------------------------------------ */
 
+/* device.c: one read, in its caller's struct. */
+struct device_read {
+    struct operation operation;
+    struct block_request request;
+    struct cancel_handler cancel;
+    struct filesystem *fs;
+};
+
+/* All of sg, from `sector` on.  done: taken over unless the result is false, when the filesystem is
+   being unmounted (then device_closing() is why); applied once, from the run loop. */
+bool device_read_start(struct filesystem *fs, struct device_read *r, u64 sector, struct sg_list *sg,
+                       status_handler done);
+status device_closing(const struct filesystem *fs);
+
 #define READ_BLOCKS_MOST 64u /* of one request: 256 KiB */
 
 /* A part of one extent on its way in, to memory that `sg` names block by block.  Its blocks are
@@ -249,7 +267,7 @@ struct extent_read {
     u32 sums_at;     /* of the first block, in that block */
     u32 attempts;
     struct page *sums_page;
-    struct block_request request;
+    struct device_read device;
     struct sg_list sg;
     struct status_handler sums_ready, landed;
     status_handler done; /* the device's failure, or EIO of a checksum */

@@ -13,11 +13,12 @@ _Static_assert(WINDOW_BYTES_MOST >= GROUP_BYTES_MOST, "a group fits into the win
 
 struct mount {
     struct filesystem *fs;
+    heap heap;
     mount_handler done;
 
     struct superblock *supers; /* a page: A in its first sector, B in the second */
     struct super_read {
-        struct block_request request;
+        struct device_read device;
         struct sg_list sg;
         struct status_handler landed; /* a device may queue it, which a merge's branch may not be */
         status_handler branch;
@@ -34,24 +35,39 @@ struct mount {
     u8 *window; /* the segment's bytes [window_start, window_start + window_filled) */
     u64 window_bytes;
     u64 window_start, window_filled;
-    struct block_request request;
+    struct device_read device;
     struct sg_list sg;
     struct status_handler window_read;
+    struct status_handler refused; /* the filesystem is unmounted again, because of: */
+    status why;
 };
+
+static void mount_end(struct mount *m, heap h, struct filesystem *fs, status s)
+{
+    mount_handler done = m->done;
+    deallocate(h, m, sizeof(*m));
+    apply(done, fs, s);
+}
+
+closure_method(status_handler, mount_refused, struct mount, refused, status s)
+{
+    struct mount *m = owner();
+    (void)s;
+    mount_end(m, m->heap, NULL, m->why);
+}
 
 static void mount_finish(struct mount *m, status s)
 {
     struct filesystem *fs = m->fs;
-    mount_handler done = m->done;
-    heap h = fs->environment.heap;
     deallocate(fs->environment.pages, m->supers, BLOCK_BYTES);
-    deallocate(h, m->window, m->window_bytes);
-    deallocate(h, m, sizeof(*m));
-    if (!is_ok(s)) {
-        filesystem_unmount(fs);
-        fs = NULL;
+    deallocate(m->heap, m->window, m->window_bytes);
+    if (is_ok(s)) {
+        mount_end(m, m->heap, fs, s);
+        return;
     }
-    apply(done, fs, s);
+    m->why = s;
+    init_method(&m->refused, mount_refused);
+    filesystem_unmount(fs, &m->refused);
 }
 
 /* --- the log ---------------------------------------------------------------------------------- */
@@ -97,17 +113,18 @@ static status window_refill(struct mount *m, u64 bytes)
     }
     sg_init(&m->sg, NULL);
     sg_add(&m->sg, m->window, bytes);
-    init_method(&m->window_read, mount_window_read);
     m->window_start = start;
     m->window_filled = bytes;
-    m->request = (struct block_request){
-        .operation = BLOCK_READ,
-        .sector = m->replay.segment_block * BLOCK_SECTORS + start / SECTOR_BYTES,
-        .sectors = bytes / SECTOR_BYTES,
-        .sg = &m->sg,
-        .done = &m->window_read,
-    };
     return STATUS_OK;
+}
+
+/* What window_refill made room for.  Nobody unmounts what has not been mounted yet. */
+static void window_read(struct mount *m)
+{
+    u64 sector = m->replay.segment_block * BLOCK_SECTORS + m->window_start / SECTOR_BYTES;
+    init_method(&m->window_read, mount_window_read);
+    if (!device_read_start(m->fs, &m->device, sector, &m->sg, &m->window_read))
+        mount_finish(m, device_closing(m->fs));
 }
 
 /* What stands at `at`. */
@@ -221,8 +238,7 @@ static void mount_advance(struct mount *m, status s)
     if (is_ok(s))
         s = log_advance(m, &reading);
     if (is_ok(s) && reading) {
-        struct block_device *device = m->fs->environment.device;
-        apply(device->io, &m->request);
+        window_read(m);
         return;
     }
     mount_finish(m, is_ok(s) ? mount_complete(m) : s);
@@ -307,7 +323,7 @@ closure_method(status_handler, mount_supers_read, struct mount, supers_read, sta
         mount_finish(m, chosen);
         return;
     }
-    apply(m->fs->environment.device->io, &m->request);
+    window_read(m);
 }
 
 closure_method(status_handler, super_landed, struct super_read, landed, status s)
@@ -319,23 +335,16 @@ closure_method(status_handler, super_landed, struct super_read, landed, status s
 static void supers_start(struct mount *m)
 {
     static const u64 blocks[2] = {SUPERBLOCK_A, SUPERBLOCK_B};
-    struct block_device *device = m->fs->environment.device;
     init_method(&m->supers_read, mount_supers_read);
     init_merge(&m->supers_merge, &m->supers_read);
     for (u32 n = 0; n < 2; n++) {
         struct super_read *r = &m->reads[n];
         sg_init(&r->sg, NULL);
         sg_add(&r->sg, (u8 *)m->supers + n * SUPERBLOCK_BYTES, SUPERBLOCK_BYTES);
-        r->request = (struct block_request){
-            .operation = BLOCK_READ,
-            .sector = blocks[n] * BLOCK_SECTORS,
-            .sectors = 1,
-            .sg = &r->sg,
-            .done = &r->landed,
-        };
         r->branch = apply_merge(&m->supers_merge);
         init_method(&r->landed, super_landed);
-        apply(device->io, &r->request);
+        if (!device_read_start(m->fs, &r->device, blocks[n] * BLOCK_SECTORS, &r->sg, &r->landed))
+            apply(r->branch, device_closing(m->fs));
     }
     merge_finish(&m->supers_merge);
 }
@@ -362,10 +371,12 @@ void filesystem_mount(const struct filesystem_environment *environment, mount_ha
         return;
     }
     fs->environment = *environment;
+    scope_init(&fs->scope, NULL, environment->executor, "filesystem");
     arena_init(&fs->arena, h);
     space_init(&fs->space, h, 0);
     list_init(&fs->clock);
     m->fs = fs;
+    m->heap = h;
     m->replay.fs = fs;
     m->done = done;
     m->supers = page;
@@ -373,8 +384,10 @@ void filesystem_mount(const struct filesystem_environment *environment, mount_ha
     supers_start(m);
 }
 
-void filesystem_unmount(struct filesystem *fs)
+closure_method(status_handler, filesystem_closed, struct filesystem, closed, status s)
 {
+    struct filesystem *fs = owner();
+    status_handler unmounted = fs->unmounted;
     heap h = fs->environment.heap;
     assert(fs->reads_in_flight == 0);
     if (fs->checksums)
@@ -387,6 +400,14 @@ void filesystem_unmount(struct filesystem *fs)
     space_destroy(&fs->space);
     arena_release(&fs->arena);
     deallocate(h, fs, sizeof(*fs));
+    apply(unmounted, s);
+}
+
+void filesystem_unmount(struct filesystem *fs, status_handler done)
+{
+    fs->unmounted = done;
+    init_method(&fs->closed, filesystem_closed);
+    scope_close(&fs->scope, &fs->closed);
 }
 
 const char *filesystem_setting(struct filesystem *fs, const char *name, u32 index)

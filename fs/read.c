@@ -16,7 +16,8 @@ struct fetch {
     bool retried; /* that was done */
     struct merge branches;
     struct status_handler joined;
-    status_handler done;
+    struct pages_wait *wait; /* NULL: who waits cannot give up, or has done so */
+    status_handler done;     /* NULL: nobody waits any more */
 };
 
 /* Who waits for pages of a read that somebody else started. */
@@ -260,15 +261,18 @@ closure_method(status_handler, fetch_joined, struct fetch, joined, status s)
     struct inode *i = f->inode;
     if (!is_ok(s) && page_is_valid(i, f->first))
         s = STATUS_OK;
-    if (!is_ok(s) && f->again && !f->retried) {
+    if (!is_ok(s) && f->done && f->again && !f->retried) {
         f->retried = true;
         init_method(&f->joined, fetch_joined);
         fetch_start(f, range_of(f->first, f->first + 1));
         return;
     }
     status_handler done = f->done;
+    if (f->wait)
+        f->wait->fetch = NULL;
     deallocate(i->fs->environment.heap, f, sizeof(*f));
-    apply(done, s);
+    if (done)
+        apply(done, s);
 }
 
 static bool pages_all_valid(struct inode *i, u64 first, u64 count)
@@ -279,7 +283,8 @@ static bool pages_all_valid(struct inode *i, u64 first, u64 count)
     return true;
 }
 
-void pages_fetch(struct inode *i, u64 first, u64 count, status_handler done)
+static void fetch_begin(struct inode *i, u64 first, u64 count, struct pages_wait *w,
+                        status_handler done)
 {
     u64 pages = i->type == INODE_FILE ? file_pages(i) : 0;
     count = first < pages ? min(count, pages - first) : 0;
@@ -296,9 +301,35 @@ void pages_fetch(struct inode *i, u64 first, u64 count, status_handler done)
     f->first = first;
     f->again = count > 1;
     f->retried = false;
+    f->wait = w;
     f->done = done;
+    if (w)
+        w->fetch = f;
     init_method(&f->joined, fetch_joined);
     fetch_start(f, range_of(first, first + count));
+}
+
+void pages_fetch(struct inode *i, u64 first, u64 count, status_handler done)
+{
+    fetch_begin(i, first, count, NULL, done);
+}
+
+void pages_fetch_cancellable(struct inode *i, u64 first, u64 count, struct pages_wait *w,
+                             status_handler done)
+{
+    w->fetch = NULL;
+    fetch_begin(i, first, count, w, done);
+}
+
+bool pages_wait_cancel(struct pages_wait *w)
+{
+    struct fetch *f = w->fetch;
+    if (!f)
+        return false;
+    f->wait = NULL;
+    f->done = NULL;
+    w->fetch = NULL;
+    return true;
 }
 
 /* --- reading ahead ---------------------------------------------------------------------------- */

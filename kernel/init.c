@@ -125,6 +125,7 @@ static void root_mount(void)
         .pages = page_heap,
         .block_pages_most = 64,
         .device = machine.disk,
+        .executor = &kernel_executor,
         .cache_pages_most = max(free_pages, 2ull * CACHE_FREE_PAGES) - CACHE_FREE_PAGES,
         .warn = filesystem_warn,
     };

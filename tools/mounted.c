@@ -19,6 +19,8 @@
 #define PATH_BYTES    8192
 
 struct mounted {
+    struct executor executor;
+    struct closure_header *first, **end; /* what the executor was given */
     struct disk disk;
     const char *name;
     struct filesystem *fs;
@@ -54,10 +56,42 @@ closure_method(status_handler, read_landed, struct mounted, read_done, status s)
     m->waiting = false;
 }
 
+static struct mounted *mounted_of(const struct executor *e)
+{
+    return (struct mounted *)(u64)e; /* the field is the struct's first */
+}
+
+static void mounted_later(const struct executor *e, struct closure_header *deferred)
+{
+    struct mounted *m = mounted_of(e);
+    deferred->next = NULL;
+    *m->end = deferred;
+    m->end = &deferred->next;
+}
+
+/* How long a read takes is of interest to nobody here, and the filesystem sets no timers. */
+static u64 mounted_now(const struct executor *e)
+{
+    (void)e;
+    return 0;
+}
+
+static bool mounted_run(struct mounted *m)
+{
+    struct closure_header *first = m->first;
+    if (!first)
+        return false;
+    m->first = first->next;
+    if (!m->first)
+        m->end = &m->first;
+    closure_run_deferred(first);
+    return true;
+}
+
 static void wait_for(struct mounted *m, const char *what)
 {
     while (m->waiting) {
-        if (!disk_poll(&m->disk))
+        if (!mounted_run(m) && !disk_poll(&m->disk))
             die(EXIT_FAILED, "%s: %s: nothing is in flight, and it did not end", m->name, what);
     }
 }
@@ -80,9 +114,12 @@ struct mounted *image_mount(const char *path)
     m->name = path;
     disk_init(&m->disk, fd, path, image_length(fd, path));
     m->disk.device.read_only = true;
+    m->executor = (struct executor){.later = mounted_later, .now_ns = mounted_now};
+    m->end = &m->first;
     struct filesystem_environment environment = {.heap = &malloc_heap,
                                                  .pages = &malloc_pages,
                                                  .device = &m->disk.device,
+                                                 .executor = &m->executor,
                                                  .cache_pages_most = CACHE_PAGES,
                                                  .warn = warn_line};
     init_method(&m->mounted, mount_landed);
@@ -96,7 +133,10 @@ struct mounted *image_mount(const char *path)
 
 void image_unmount(struct mounted *m)
 {
-    filesystem_unmount(m->fs);
+    init_method(&m->read_done, read_landed);
+    m->waiting = true;
+    filesystem_unmount(m->fs, &m->read_done);
+    wait_for(m, "unmounting");
     close(m->disk.fd);
     free(m);
 }

@@ -3,6 +3,7 @@
 #include "kernel/run_loop.h"
 #include "kernel/user_copy.h"
 #include "unix/descriptor.h"
+#include "unix/wait.h"
 
 /* A page that was brought in may be evicted before the copy reaches it; that many times in a row
    it is not, and the address is taken for a bad one. */
@@ -147,33 +148,39 @@ closure_method(status_handler, transfer_came, struct transfer, came, status s)
     transfer_go_on(x, syscall_status(s));
 }
 
-status_handler transfer_later(struct transfer *x)
+static status_handler transfer_later(struct transfer *x)
 {
     transfer_hold(x);
     init_method(&x->came, transfer_came);
     return &x->came;
 }
 
-closure_method(thunk, transfer_again, struct transfer, again)
+s64 transfer_pages(struct transfer *x, struct inode *i, u64 first, u64 count)
 {
-    struct transfer *x = owner();
-    transfer_go_on(x, 0);
+    thread_fetch(x->thread, i, first, count, transfer_later(x));
+    return SYSCALL_LATER;
 }
 
+closure_method(status_handler, transfer_waited, struct transfer, waited, status s)
+{
+    struct transfer *x = owner();
+    transfer_go_on(x, is_ok(s) ? 0 : -EINTR);
+}
+
+/* Deferred, for the waker is in the middle of a call of its own. */
 closure_method(wake_handler, transfer_woken, struct transfer, woken, struct waiter *w)
 {
-    struct transfer *x = owner();
     (void)w;
-    x->thread->interrupt = NULL;
-    run_later(&x->again);
+    run_later_status(owner()->landed, STATUS_OK);
 }
 
-closure_method(thunk, transfer_interrupted, struct transfer, interrupted)
+closure_method(cancel_handler, transfer_cancel, struct transfer, cancel, status why)
 {
     struct transfer *x = owner();
-    waiter_remove(&x->waiter);
-    x->thread->interrupt = NULL;
-    transfer_go_on(x, -EINTR);
+    if (waiter_waits(&x->waiter)) {
+        waiter_remove(&x->waiter);
+        run_later_status(x->landed, why);
+    }
 }
 
 s64 transfer_wait(struct transfer *x)
@@ -181,13 +188,16 @@ s64 transfer_wait(struct transfer *x)
     struct file *f = x->file;
     if (f->flags & O_NONBLOCK)
         return transfer_stop(x, -EAGAIN);
-    transfer_hold(x);
-    init_method(&x->again, transfer_again);
     init_method(&x->woken, transfer_woken);
-    init_method(&x->interrupted, transfer_interrupted);
+    init_method(&x->cancel, transfer_cancel);
+    init_method(&x->waited, transfer_waited);
+    x->landed = thread_wait(x->thread, &x->cancel, 0, &x->waited);
+    if (!x->landed)
+        return transfer_stop(x, -EINTR);
+    transfer_hold(x);
     x->waiter.wake = &x->woken;
-    x->thread->interrupt = &x->interrupted;
     wait_queue_add(f->operations->queue(f), &x->waiter);
+    thread_wait_started(x->thread);
     return SYSCALL_LATER;
 }
 

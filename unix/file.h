@@ -6,8 +6,8 @@
    the fast path (called inline by the system call, nothing allocated or queued) and the
    continuation.  What an attempt has moved is in its struct transfer and is never moved again.
 
-   Callers: the system calls of files; every call of a process runs on one CPU, one at a time, so
-   what happens between two waits needs no lock.  A file is held across waits, since another
+   Callers: the system calls of files; the surface lock serialises them, so what happens between
+   two waits needs no lock.  A file is held across waits, since another
    thread may close the descriptor. */
 #pragma once
 
@@ -36,6 +36,11 @@ struct wait_queue {
 
 void wait_queue_init(struct wait_queue *q);
 void wait_queue_add(struct wait_queue *q, struct waiter *w);
+/* False: it was woken, or has been removed. */
+static inline bool waiter_waits(const struct waiter *w)
+{
+    return !list_empty(&w->link);
+}
 /* Safe when w does not wait. */
 void waiter_remove(struct waiter *w);
 /* Wakes everybody who is waiting at the time of the call. */
@@ -132,8 +137,9 @@ struct transfer {
     struct status_handler came; /* pages of the file or of user memory */
     struct waiter waiter;       /* on the file's queue */
     struct wake_handler woken;
-    struct thunk again;
-    struct thunk interrupted;
+    status_handler landed; /* of the wait for the file */
+    struct cancel_handler cancel;
+    struct status_handler waited;
     /* Gets the result of a transfer that had to wait; NULL: the system call returns it. */
     void (*finished)(struct transfer *x, s64 result);
 };
@@ -155,8 +161,8 @@ void transfer_skip(struct transfer *x, u64 bytes);
 s64 transfer_peek(struct transfer *x, void *to, u64 bytes, u64 *copied);
 /* An attempt's way to wait for its file: its result. */
 s64 transfer_wait(struct transfer *x);
-/* The same for a status_handler: &x->came, made ready, which somebody will apply. */
-status_handler transfer_later(struct transfer *x);
+/* The same for pages of the file: brings them in. */
+s64 transfer_pages(struct transfer *x, struct inode *i, u64 first, u64 count);
 /* What an attempt returns when it stops at `error` (negative): the bytes moved come first. */
 static inline s64 transfer_stop(const struct transfer *x, s64 error)
 {

@@ -7,6 +7,7 @@
 #include "kernel/run_loop.h"
 #include "kernel/user_copy.h"
 #include "unix/descriptor.h"
+#include "unix/wait.h"
 
 struct user_flock { /* struct flock of the kernel's interface */
     s16 type;
@@ -21,25 +22,35 @@ struct lock_wait {
     struct thread *thread;
     struct waiter waiter;
     struct wake_handler woken;
-    struct thunk interrupted;
+    status_handler landed;
+    struct cancel_handler cancel;
+    struct status_handler done;
 };
 
 static struct wait_queue lock_waiters;
 
 closure_method(wake_handler, lock_woken, struct lock_wait, woken, struct waiter *waiter)
 {
-    struct lock_wait *w = owner();
     (void)waiter;
-    w->thread->interrupt = NULL;
-    syscall_restart(w->thread);
+    apply(owner()->landed, STATUS_OK);
 }
 
-closure_method(thunk, lock_interrupted, struct lock_wait, interrupted)
+closure_method(cancel_handler, lock_cancel, struct lock_wait, cancel, status why)
 {
     struct lock_wait *w = owner();
-    waiter_remove(&w->waiter);
-    w->thread->interrupt = NULL;
-    syscall_return(w->thread, -EINTR);
+    if (waiter_waits(&w->waiter)) {
+        waiter_remove(&w->waiter);
+        apply(w->landed, why);
+    }
+}
+
+closure_method(status_handler, lock_done, struct lock_wait, done, status s)
+{
+    struct lock_wait *w = owner();
+    if (is_ok(s))
+        syscall_restart(w->thread);
+    else
+        syscall_return(w->thread, syscall_status(s));
 }
 
 static s64 lock_wait(struct thread *t)
@@ -49,10 +60,14 @@ static s64 lock_wait(struct thread *t)
         wait_queue_init(&lock_waiters);
     w->thread = t;
     init_method(&w->woken, lock_woken);
-    init_method(&w->interrupted, lock_interrupted);
+    init_method(&w->cancel, lock_cancel);
+    init_method(&w->done, lock_done);
+    w->landed = thread_wait(t, &w->cancel, 0, &w->done);
+    if (!w->landed)
+        return -EINTR;
     w->waiter.wake = &w->woken;
     wait_queue_add(&lock_waiters, &w->waiter);
-    t->interrupt = &w->interrupted;
+    thread_wait_started(t);
     return SYSCALL_LATER;
 }
 

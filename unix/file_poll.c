@@ -7,6 +7,7 @@
 #include "kernel/user_copy.h"
 #include "unix/descriptor.h"
 #include "unix/signal_delivery.h"
+#include "unix/wait.h"
 
 #define POLL_EMBEDDED 8
 #define SELECT_MOST   1024u /* FD_SETSIZE: glibc's sets are never longer */
@@ -37,9 +38,9 @@ struct poll_operation {
     struct poll_entry embedded_entries[POLL_EMBEDDED];
     struct poll_slot embedded_slots[POLL_EMBEDDED];
     struct wake_handler woken;
-    struct thunk again;
-    struct thunk expired;
-    struct thunk interrupted;
+    status_handler landed;
+    struct cancel_handler cancel;
+    struct status_handler waited;
 };
 
 static s64 poll_wait(struct poll_operation *op);
@@ -71,20 +72,22 @@ static s64 poll_scan(struct poll_operation *op)
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
+static void poll_slots_free(struct poll_operation *op)
+{
+    if (op->slots != op->embedded_slots)
+        deallocate(general_heap, op->slots, op->count * sizeof(*op->slots));
+    op->slots = NULL;
+}
+
 static void poll_unwait(struct poll_operation *op)
 {
-    op->thread->interrupt = NULL;
-    if (op->timed)
-        timer_cancel(&op->thread->timer);
     for (u32 i = 0; i < op->count; i++) {
         if (!op->slots[i].file)
             continue;
         waiter_remove(&op->slots[i].waiter);
         file_release(op->slots[i].file);
     }
-    if (op->slots != op->embedded_slots)
-        deallocate(general_heap, op->slots, op->count * sizeof(*op->slots));
-    op->slots = NULL;
+    poll_slots_free(op);
 }
 
 static void poll_end(struct poll_operation *op, s64 result)
@@ -96,39 +99,40 @@ static void poll_end(struct poll_operation *op, s64 result)
         syscall_return(t, r);
 }
 
-closure_method(thunk, poll_again, struct poll_operation, again)
+static void poll_again(struct poll_operation *op)
 {
-    struct poll_operation *op = owner();
-    s64 ready = poll_scan(op);
-    if (ready) {
-        poll_end(op, ready);
-        return;
-    }
-    s64 r = poll_wait(op);
+    s64 r = poll_scan(op);
+    if (!r)
+        r = poll_wait(op);
     if (r != SYSCALL_LATER)
         poll_end(op, r);
 }
 
+closure_method(status_handler, poll_waited, struct poll_operation, waited, status s)
+{
+    struct poll_operation *op = owner();
+    if (is_ok(s))
+        poll_again(op);
+    else
+        poll_end(op, status_errno(s) == ETIMEDOUT ? poll_scan(op) : -EINTR);
+}
+
+/* Deferred, for the waker is in the middle of a call of its own. */
 closure_method(wake_handler, poll_woken, struct poll_operation, woken, struct waiter *w)
 {
     struct poll_operation *op = owner();
     (void)w;
     poll_unwait(op);
-    run_later(&op->again);
+    run_later_status(op->landed, STATUS_OK);
 }
 
-closure_method(thunk, poll_expired, struct poll_operation, expired)
+closure_method(cancel_handler, poll_cancel, struct poll_operation, cancel, status why)
 {
     struct poll_operation *op = owner();
-    poll_unwait(op);
-    poll_end(op, poll_scan(op));
-}
-
-closure_method(thunk, poll_interrupted, struct poll_operation, interrupted)
-{
-    struct poll_operation *op = owner();
-    poll_unwait(op);
-    poll_end(op, -EINTR);
+    if (op->slots) {
+        poll_unwait(op);
+        run_later_status(op->landed, why);
+    }
 }
 
 static void poll_queue(struct poll_operation *op)
@@ -153,13 +157,15 @@ static s64 poll_wait(struct poll_operation *op)
     if (!op->slots)
         return -ENOMEM;
     init_method(&op->woken, poll_woken);
-    init_method(&op->again, poll_again);
-    init_method(&op->expired, poll_expired);
-    init_method(&op->interrupted, poll_interrupted);
+    init_method(&op->cancel, poll_cancel);
+    init_method(&op->waited, poll_waited);
+    op->landed = thread_wait(t, &op->cancel, op->timed ? op->deadline_ns : 0, &op->waited);
+    if (!op->landed) {
+        poll_slots_free(op);
+        return -EINTR;
+    }
     poll_queue(op);
-    t->interrupt = &op->interrupted;
-    if (op->timed)
-        timer_set(&t->timer, op->deadline_ns, &op->expired);
+    thread_wait_started(t);
     return SYSCALL_LATER;
 }
 

@@ -74,8 +74,7 @@ static s64 regular_miss(struct regular_file *r, struct transfer *x)
         r->ahead_end = first + count;
         r->ahead_count = (u32)count;
     }
-    pages_fetch(i, first, count, transfer_later(x));
-    return SYSCALL_LATER;
+    return transfer_pages(x, i, first, count);
 }
 
 /* A page of the last run was reached: start the next, twice as long, up to the limit. */

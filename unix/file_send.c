@@ -3,6 +3,7 @@
    pipe, the console) comes back here.  Only files of the image can be sent. */
 #include "kernel/user_copy.h"
 #include "unix/descriptor.h"
+#include "unix/wait.h"
 
 struct send {
     struct transfer x; /* to `to`, of the current page */
@@ -83,7 +84,7 @@ static s64 send_miss(struct send *s, u64 index, u64 pages)
     struct inode *i = s->from->node.inode;
     send_hold(s);
     init_method(&s->came, send_came);
-    pages_fetch(i, index, pages_read_ahead(i, index, pages), &s->came);
+    thread_fetch(s->thread, i, index, pages_read_ahead(i, index, pages), &s->came);
     return SYSCALL_LATER;
 }
 

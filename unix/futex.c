@@ -3,8 +3,8 @@
 
    A waiter is on its bucket's list, in the order of arrival, and its state is in its thread's
    operation.  Words are private to a process or in its own shared memory, which nobody else maps:
-   so a word is named by process and address.  Look-up and comparison happen between waits on the
-   only CPU, so they are one step for every other thread. */
+   so a word is named by process and address.  Look-up and comparison happen under the surface lock,
+   as waking does: they are one step for every other thread. */
 #include "unix/futex.h"
 
 #include "kernel/run_loop.h"
@@ -12,6 +12,7 @@
 #include "unix/signal_delivery.h"
 #include "unix/syscall.h"
 #include "unix/time_spec.h"
+#include "unix/wait.h"
 
 enum futex_operation {
     FUTEX_WAIT = 0,
@@ -32,7 +33,9 @@ struct futex_wait {
     struct thread *thread;
     u64 word;
     u32 bits;
-    struct thunk interrupted;
+    status_handler landed;
+    struct cancel_handler cancel;
+    struct status_handler done;
 };
 
 static struct list buckets[BUCKETS]; /* ready when next is not NULL */
@@ -47,39 +50,30 @@ static struct list *bucket_of(u64 word)
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
-static void wait_end(struct futex_wait *w, s64 result)
+static void waiter_end(struct futex_wait *w, status s)
 {
     list_remove(&w->link);
-    syscall_return(w->thread, result);
+    apply(w->landed, s);
 }
 
-closure_method(thunk, futex_timeout, struct thread, timer_expired)
-{
-    struct thread *t = owner();
-    struct futex_wait *w = thread_operation(t, struct futex_wait);
-    /* Between the timer's expiry and this thunk the waiter may have been woken. */
-    if (!t->timed_wait)
-        return;
-    t->timed_wait = false;
-    wait_end(w, -ETIMEDOUT);
-}
-
-closure_method(thunk, futex_interrupted, struct futex_wait, interrupted)
+closure_method(cancel_handler, futex_cancel, struct futex_wait, cancel, status why)
 {
     struct futex_wait *w = owner();
-    struct thread *t = w->thread;
-    if (t->timed_wait && !timer_cancel(&t->timer))
-        return; /* the timeout's thunk is on the way and ends the wait */
-    t->timed_wait = false;
-    wait_end(w, -EINTR);
+    if (!list_empty(&w->link)) /* else it was woken, and its end is under way */
+        waiter_end(w, why);
 }
 
-/* The absolute monotonic time of a timeout; ~0: none. */
+closure_method(status_handler, futex_done, struct futex_wait, done, status s)
+{
+    syscall_return(owner()->thread, syscall_status(s));
+}
+
+/* The absolute monotonic time of a timeout; 0: none. */
 static s64 timeout_of(u64 address, s32 operation, u64 *expires_ns)
 {
     struct time_spec spec;
     u64 ns, now = clock_monotonic_ns();
-    *expires_ns = ~0ull;
+    *expires_ns = 0;
     if (!address)
         return 0;
     if (copy_in(&spec, address, sizeof(spec)))
@@ -107,35 +101,23 @@ static s64 futex_wait(struct thread *t, u64 word, u32 value, u32 bits, u64 expir
         return -EAGAIN;
     if (signal_is_pending(t))
         return -EINTR;
-    if (expires_ns != ~0ull && expires_ns <= clock_monotonic_ns())
+    if (expires_ns && expires_ns <= clock_monotonic_ns())
         return -ETIMEDOUT;
     struct futex_wait *w = thread_operation(t, struct futex_wait);
     w->thread = t;
     w->word = word;
     w->bits = bits;
-    init_method(&w->interrupted, futex_interrupted);
-    t->interrupt = &w->interrupted;
+    init_method(&w->cancel, futex_cancel);
+    init_method(&w->done, futex_done);
+    w->landed = thread_wait(t, &w->cancel, expires_ns, &w->done);
+    if (!w->landed)
+        return -EINTR;
     list_push_back(bucket_of(word), &w->link);
-    t->timed_wait = expires_ns != ~0ull;
-    if (t->timed_wait) {
-        init_method(&t->timer_expired, futex_timeout);
-        timer_set(&t->timer, expires_ns, &t->timer_expired);
-    }
+    thread_wait_started(t);
     return SYSCALL_LATER;
 }
 
 /* --- waking ----------------------------------------------------------------------------------- */
-
-/* False: its timeout came first, and ends the wait. */
-static bool waiter_wake(struct futex_wait *w)
-{
-    struct thread *t = w->thread;
-    if (t->timed_wait && !timer_cancel(&t->timer))
-        return false;
-    t->timed_wait = false;
-    wait_end(w, 0);
-    return true;
-}
 
 static bool waits_for(const struct futex_wait *w, const struct process *p, u64 word, u32 bits)
 {
@@ -149,8 +131,10 @@ static u32 futex_wake(struct process *p, u64 word, u32 most, u32 bits)
         struct futex_wait *w = container_of(l, struct futex_wait, link);
         if (woken == most)
             break;
-        if (waits_for(w, p, word, bits) && waiter_wake(w))
-            woken++;
+        if (!waits_for(w, p, word, bits))
+            continue;
+        waiter_end(w, STATUS_OK);
+        woken++;
     }
     return woken;
 }

@@ -102,8 +102,8 @@ enum fault_result {
 
 /* Makes the page at `address` present for `access`, if it can be done at once. */
 enum fault_result fault_resolve(struct user_memory *m, u64 address, enum user_access access);
-/* Reads the page that fault_resolve said FAULT_FETCH for, and some after it. */
-void fault_fetch(struct user_memory *m, u64 address, status_handler done);
+/* Reads the page that fault_resolve said FAULT_FETCH for, and some after it, for a thread. */
+void fault_fetch(struct thread *t, u64 address, status_handler done);
 
 /* --- for system calls --------------------------------------------------------------------------
  */

@@ -8,6 +8,7 @@
 
 #include "unix/syscall.h"
 #include "unix/vdso.h"
+#include "unix/wait.h"
 
 #define FAULT_AROUND_PAGES 16  /* cached neighbours that a read fault maps, an aligned window */
 #define TOUCH_PAGES_MOST   64u /* anonymous pages given at once to a run of faults */
@@ -201,13 +202,13 @@ enum fault_result fault_resolve(struct user_memory *m, u64 address, enum user_ac
                                   : fault_anonymous(m, r, page_address);
 }
 
-void fault_fetch(struct user_memory *m, u64 address, status_handler done)
+void fault_fetch(struct thread *t, u64 address, status_handler done)
 {
-    struct range_node *n = range_map_lookup(&m->regions, address);
+    struct range_node *n = range_map_lookup(&t->process->memory.regions, address);
     struct region *r = container_of(n, struct region, range);
     u64 offset = r->offset + (align_down(address, PAGE_BYTES) - r->range.r.start);
     u64 first = offset >> PAGE_ORDER;
-    pages_fetch(r->inode, first, pages_read_ahead(r->inode, first, 1), done);
+    thread_fetch(t, r->inode, first, pages_read_ahead(r->inode, first, 1), done);
 }
 
 /* --- for system calls ------------------------------------------------------------------------- */
@@ -242,7 +243,7 @@ s64 user_fetch(struct thread *t, u64 address, u64 bytes, enum user_access access
     case FAULT_DONE:
         return 0;
     case FAULT_FETCH:
-        fault_fetch(m, missing, done);
+        fault_fetch(t, missing, done);
         return SYSCALL_LATER;
     default:
         return -EFAULT;

@@ -3,6 +3,8 @@
 
 #include "drivers/console.h"
 #include "kernel/clock.h"
+#include "kernel/log.h"
+#include "kernel/run_loop.h"
 #include "unix/program.h"
 #include "unix/thread.h"
 
@@ -23,17 +25,25 @@ struct process *process_create(struct filesystem *fs, process_ended ended)
     p->ended = ended;
     p->started_ns = clock_monotonic_ns();
     list_init(&p->threads);
-    list_init(&p->ended_threads);
     if (memory_create(&p->memory, fs) != 0) {
         deallocate(general_heap, p, sizeof(*p));
         return NULL;
     }
+    scope_init(&p->scope, NULL, &kernel_executor, "process");
     p->root = filesystem_root(fs);
     p->cwd = p->root;
     inode_hold(p->root);
     inode_hold(p->cwd);
     process_census_start(p);
     return p;
+}
+
+closure_method(status_handler, process_free, struct process, closed, status s)
+{
+    struct process *p = owner();
+    (void)s;
+    memory_destroy(&p->memory);
+    deallocate(general_heap, p, sizeof(*p));
 }
 
 void process_destroy(struct process *p)
@@ -45,8 +55,8 @@ void process_destroy(struct process *p)
         inode_release(p->executable);
     inode_release(p->cwd);
     inode_release(p->root);
-    memory_destroy(&p->memory);
-    deallocate(general_heap, p, sizeof(*p));
+    init_method(&p->closed, process_free);
+    scope_close(&p->scope, &p->closed);
 }
 
 /* The machine ends when this is applied, so the process's memory is not given back before. */
@@ -57,12 +67,51 @@ closure_method(status_handler, process_drained, struct process, drained, status 
     apply(p->ended, p->exit_status);
 }
 
+#define EXIT_WAIT_NS (2 * NS_PER_SECOND) /* for what the threads had in flight */
+
+closure_function(operation_visitor, operation_name, (const struct process *p),
+                 const struct operation_seen *seen)
+{
+    log_warning("%s: in flight at its end: %s, in %s, for %llu ms", bound(p)->path,
+                seen->waits->name, seen->scope, (unsigned long long)(seen->age_ns / NS_PER_MS));
+}
+
+/* Its scope may be open still: what is left in it ends with the machine. */
+closure_method(status_handler, process_waits_ended, struct process, waits_ended, status s)
+{
+    struct process *p = owner();
+    if (status_errno(s) == ETIMEDOUT)
+        scope_census(stack_closure(operation_name, p));
+    init_method(&p->drained, process_drained);
+    console_drain(&p->drained);
+}
+
+closure_method(status_handler, process_closed, struct process, closed, status s)
+{
+    (void)owner();
+    (void)s;
+}
+
+/* Threads in user mode come back and find that they do not go on. */
+static void threads_stop(struct process *p)
+{
+    list_for_each (&p->threads, l) {
+        struct thread *t = container_of(l, struct thread, link);
+        t->attention = true;
+        run_thread_interrupt(&t->runnable);
+    }
+}
+
 void process_exit(struct process *p, u8 exit_status)
 {
     if (p->exiting)
         return;
     p->exiting = true;
     p->exit_status = exit_status;
-    init_method(&p->drained, process_drained);
-    console_drain(&p->drained);
+    timer_cancel(&p->alarm);
+    threads_stop(p);
+    init_method(&p->waits_ended, process_waits_ended);
+    init_method(&p->closed, process_closed);
+    scope_wait_until(&p->scope, clock_monotonic_ns() + EXIT_WAIT_NS, &p->waits_ended);
+    scope_close(&p->scope, &p->closed);
 }

@@ -8,6 +8,7 @@
 #include "kernel/clock.h"
 #include "runtime/list.h"
 #include "runtime/lock.h"
+#include "runtime/scope.h"
 #include "unix/memory.h"
 #include "unix/signal.h"
 #include "unix/unix.h"
@@ -23,7 +24,7 @@ struct process {
     struct user_memory memory;
     struct list threads;              /* [lock] of struct thread */
     u32 thread_count;                 /* [lock] */
-    struct list ended_threads;        /* [lock] their memory goes when the next thread is made */
+    struct scope scope;               /* the threads' scopes are parts of it */
     u32 next_tid;                     /* [lock] */
     struct filesystem *fs;            /* [I] */
     struct fd_table *files;           /* the file side's, from files_create */
@@ -44,12 +45,16 @@ struct process {
     bool exiting;          /* [lock] process_exit was called; threads that come back are dropped */
     u8 exit_status;        /* [lock] */
     process_ended ended;
-    struct census_writer census;   /* unix/census.c */
-    struct status_handler drained; /* the console has taken the last output */
+    struct census_writer census;       /* unix/census.c */
+    struct status_handler waits_ended; /* nothing is in flight any more, or too long */
+    struct status_handler closed;      /* its scope */
+    struct status_handler drained;     /* the console has taken the last output */
 };
 
-/* Ends the process with what its parent will see: 0-255, or 128 + N for a signal.  Safe to call
-   more than once: the first status stays.  The calling thread must not touch user memory after it;
+/* Ends the process with what its parent will see: 0-255, or 128 + N for a signal.  Its threads do
+   not come back to user mode, everything they wait for is cancelled, and what has not ended after
+   two seconds is named and left alone; then the last output is drained.  Safe to call more than
+   once: the first status stays.  The calling thread must not touch user memory after it;
    system calls return SYSCALL_LATER. */
 void process_exit(struct process *p, u8 exit_status);
 

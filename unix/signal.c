@@ -6,8 +6,10 @@
 #include "unix/signal.h"
 
 #include "kernel/log.h"
+#include "kernel/run_loop.h"
 #include "unix/signal_delivery.h"
 #include "unix/syscall.h"
+#include "unix/wait.h"
 #include "unix/where.h"
 
 #define SIGNALS_UNBLOCKABLE (1ull << (SIGNAL_KILL - 1) | 1ull << (SIGNAL_STOP - 1))
@@ -42,26 +44,72 @@ bool signal_is_ignored(const struct process *p, u32 signal)
     return handler == SIGNAL_IGNORE || (handler == SIGNAL_DEFAULT && default_ignores(signal));
 }
 
-bool signal_is_pending(const struct thread *t)
+static u64 signals_unblocked(const struct thread *t)
 {
     return (t->signal_pending | t->process->signals.pending) & ~t->signal_mask;
 }
 
-/* The thread has something to do before user mode; a wait that may be interrupted ends. */
+/* What is pending for the process is for the thread that was chosen for it, and has `attention`. */
+bool signal_is_pending(const struct thread *t)
+{
+    return t->attention && signals_unblocked(t);
+}
+
+/* Whether one of the signals that are pending will end the process. */
+static bool deadly_signals(const struct thread *t)
+{
+    for (u64 set = signals_unblocked(t); set; set &= set - 1) {
+        u32 signal = (u32)__builtin_ctzll(set) + 1;
+        if (t->process->signals.actions[signal - 1].handler == SIGNAL_DEFAULT &&
+            !default_ignores(signal) && !default_stops(signal))
+            return true;
+    }
+    return false;
+}
+
+/* The thread has something to do before user mode: a wait that may be interrupted ends, and from
+   user mode on another CPU it comes back. */
 static void thread_attend(struct thread *t)
 {
     t->attention = true;
-    thunk interrupt = t->interrupt;
-    t->interrupt = NULL;
-    if (interrupt)
-        apply(interrupt);
+    if (thread_is_waiting(t))
+        thread_wait_interrupt(t);
+    else if (deadly_signals(t))
+        thread_fetch_interrupt(t);
+    run_thread_interrupt(&t->runnable);
+}
+
+/* The thread that a signal of the process goes to: one that does not block it, rather one that
+   waits. */
+static struct thread *signal_taker(struct process *p, u32 signal)
+{
+    struct thread *taker = NULL;
+    list_for_each (&p->threads, l) {
+        struct thread *t = container_of(l, struct thread, link);
+        if (!(t->signal_mask & signal_bit(signal)) && (!taker || thread_is_waiting(t)))
+            taker = t;
+    }
+    return taker;
+}
+
+void signal_retarget(struct process *p, u64 set)
+{
+    set &= p->signals.pending;
+    for (; set; set &= set - 1) {
+        struct thread *taker = signal_taker(p, (u32)__builtin_ctzll(set) + 1);
+        if (taker)
+            thread_attend(taker);
+    }
 }
 
 void signal_set_mask(struct thread *t, u64 mask)
 {
+    u64 blocked = mask & ~t->signal_mask & ~SIGNALS_UNBLOCKABLE;
     t->signal_mask = mask & ~SIGNALS_UNBLOCKABLE;
-    if (signal_is_pending(t))
+    if (signals_unblocked(t))
         t->attention = true;
+    if (unlikely(blocked & t->process->signals.pending))
+        signal_retarget(t->process, blocked);
 }
 
 void signal_send_thread(struct thread *t, const struct signal_info *info)
@@ -79,12 +127,7 @@ void signal_send_thread(struct thread *t, const struct signal_info *info)
 void signal_send_process(struct process *p, const struct signal_info *info)
 {
     u32 signal = (u32)info->signal;
-    struct thread *taker = NULL;
-    list_for_each (&p->threads, l) {
-        struct thread *t = container_of(l, struct thread, link);
-        if (!(t->signal_mask & signal_bit(signal)) && (!taker || t->interrupt))
-            taker = t;
-    }
+    struct thread *taker = signal_taker(p, signal);
     if (signal_is_ignored(p, signal) && taker)
         return;
     p->signals.pending |= signal_bit(signal);

@@ -4,6 +4,7 @@
 #include "unix/signal_delivery.h"
 #include "unix/syscall.h"
 #include "unix/time_spec.h"
+#include "unix/wait.h"
 
 #define SET_BYTES 8 /* sigset_t of the kernel's interface */
 
@@ -119,21 +120,31 @@ s64 sys_tkill(struct thread *t, s32 tid, s32 signal)
 
 struct signal_wait {
     struct thread *thread;
-    struct thunk interrupted;
+    status_handler landed;
+    struct cancel_handler cancel;
+    struct status_handler done;
 };
 
-closure_method(thunk, signal_came, struct signal_wait, interrupted)
+closure_method(cancel_handler, signal_came, struct signal_wait, cancel, status why)
 {
-    struct signal_wait *w = owner();
-    syscall_return(w->thread, -EINTR);
+    apply(owner()->landed, why);
+}
+
+closure_method(status_handler, signal_wait_done, struct signal_wait, done, status why)
+{
+    syscall_return(owner()->thread, syscall_status(why));
 }
 
 static s64 wait_for_signal(struct thread *t)
 {
     struct signal_wait *w = thread_operation(t, struct signal_wait);
     w->thread = t;
-    init_method(&w->interrupted, signal_came);
-    t->interrupt = &w->interrupted;
+    init_method(&w->cancel, signal_came);
+    init_method(&w->done, signal_wait_done);
+    w->landed = thread_wait(t, &w->cancel, 0, &w->done);
+    if (!w->landed)
+        return -EINTR;
+    thread_wait_started(t);
     return SYSCALL_LATER;
 }
 
@@ -164,8 +175,9 @@ struct signal_take {
     u64 set;
     u64 info;        /* user address; 0: not wanted */
     u64 mask_before; /* the set is let in while the call waits */
-    bool timed;
-    struct thunk interrupted;
+    status_handler landed;
+    struct cancel_handler cancel;
+    struct status_handler done;
 };
 
 struct user_signal_info { /* siginfo_t */
@@ -188,31 +200,41 @@ static s64 take_one(struct thread *t, u64 set, u64 to)
     return to && copy_out(to, &out, sizeof(out)) ? -EFAULT : info.signal;
 }
 
-static void take_end(struct signal_take *w, s64 otherwise)
+closure_method(cancel_handler, take_cancel, struct signal_take, cancel, status why)
 {
+    run_later_status(owner()->landed, why);
+}
+
+/* Whatever ended the wait, the signal may have come meanwhile. */
+closure_method(status_handler, take_done, struct signal_take, done, status why)
+{
+    struct signal_take *w = owner();
     struct thread *t = w->thread;
     thread_activate(t);
     s64 taken = take_one(t, w->set, w->info);
     signal_set_mask(t, w->mask_before);
-    syscall_return(t, taken ? taken : otherwise);
+    syscall_return(t, taken ? taken : status_errno(why) == ETIMEDOUT ? -EAGAIN : -EINTR);
 }
 
-closure_method(thunk, take_timeout, struct thread, timer_expired)
+static s64 take_wait(struct thread *t, u64 set, u64 info, u64 deadline_ns)
 {
-    take_end(thread_operation(owner(), struct signal_take), -EAGAIN);
-}
-
-closure_method(thunk, take_interrupted, struct signal_take, interrupted)
-{
-    struct signal_take *w = owner();
-    if (w->timed && !timer_cancel(&w->thread->timer))
-        return; /* the timeout's thunk is on the way, and looks for the signal too */
-    take_end(w, -EINTR);
+    struct signal_take *w = thread_operation(t, struct signal_take);
+    w->thread = t;
+    w->set = set;
+    w->info = info;
+    w->mask_before = t->signal_mask;
+    init_method(&w->cancel, take_cancel);
+    init_method(&w->done, take_done);
+    w->landed = thread_wait(t, &w->cancel, deadline_ns, &w->done);
+    if (!w->landed)
+        return -EINTR;
+    signal_set_mask(t, t->signal_mask & ~set);
+    thread_wait_started(t);
+    return SYSCALL_LATER;
 }
 
 s64 sys_rt_sigtimedwait(struct thread *t, u64 set, u64 info, u64 timeout, u64 set_bytes)
 {
-    struct signal_take *w = thread_operation(t, struct signal_take);
     struct time_spec spec;
     u64 wanted, wait_ns = 0;
     if (set_bytes != SET_BYTES)
@@ -231,17 +253,5 @@ s64 sys_rt_sigtimedwait(struct thread *t, u64 set, u64 info, u64 timeout, u64 se
         return -EAGAIN;
     if (signal_is_pending(t))
         return -EINTR;
-    w->thread = t;
-    w->set = wanted;
-    w->info = info;
-    w->mask_before = t->signal_mask;
-    w->timed = timeout != 0;
-    init_method(&w->interrupted, take_interrupted);
-    t->interrupt = &w->interrupted;
-    signal_set_mask(t, t->signal_mask & ~wanted);
-    if (w->timed) {
-        init_method(&t->timer_expired, take_timeout);
-        timer_set(&t->timer, clock_monotonic_ns() + wait_ns, &t->timer_expired);
-    }
-    return SYSCALL_LATER;
+    return take_wait(t, wanted, info, timeout ? clock_monotonic_ns() + wait_ns : 0);
 }

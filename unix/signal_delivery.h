@@ -27,5 +27,10 @@ void signal_force(struct thread *t, const struct signal_info *info);
 /* Takes the lowest pending signal of the set, the thread's own first; false: none is pending. */
 bool signal_take_pending(struct thread *t, u64 set, struct signal_info *info);
 
-/* Whether a signal, were it sent now, would be acted upon: pending and not blocked. */
+/* After threads stopped taking the signals of `set`: those that are pending for the process go to
+   another thread, if one takes them. */
+void signal_retarget(struct process *p, u64 set);
+
+/* Whether a signal is to be acted upon before the thread waits: pending, not blocked, and this
+   thread's to take. */
 bool signal_is_pending(const struct thread *t);

@@ -1,9 +1,10 @@
-/* nanosleep and clock_nanosleep: a timer and a way to be interrupted. */
+/* nanosleep and clock_nanosleep: a wait that nothing but its deadline or a signal ends. */
 #include "kernel/run_loop.h"
 #include "kernel/user_copy.h"
 #include "unix/signal_delivery.h"
 #include "unix/syscall.h"
 #include "unix/time_spec.h"
+#include "unix/wait.h"
 
 #define TIMER_ABSTIME 1
 
@@ -11,25 +12,28 @@ struct sleep {
     struct thread *thread;
     u64 wakes_ns;
     u64 remaining; /* user address; 0: not wanted */
-    struct thunk interrupted;
+    status_handler landed;
+    struct cancel_handler cancel;
+    struct status_handler done;
 };
 
-closure_method(thunk, sleep_over, struct thread, timer_expired)
+closure_method(cancel_handler, sleep_cancel, struct sleep, cancel, status why)
 {
-    syscall_return(owner(), 0);
+    run_later_status(owner()->landed, why);
 }
 
-closure_method(thunk, sleep_interrupted, struct sleep, interrupted)
+static s64 sleep_interrupted(struct sleep *s)
 {
-    struct sleep *s = owner();
-    struct thread *t = s->thread;
     u64 now = clock_monotonic_ns();
     struct time_spec left = time_spec_of(s->wakes_ns > now ? s->wakes_ns - now : 0);
-    if (!timer_cancel(&t->timer))
-        return; /* it expired, and its thunk is on the way */
-    thread_activate(t);
-    s64 result = s->remaining && copy_out(s->remaining, &left, sizeof(left)) ? -EFAULT : -EINTR;
-    syscall_return(t, result);
+    thread_activate(s->thread);
+    return s->remaining && copy_out(s->remaining, &left, sizeof(left)) ? -EFAULT : -EINTR;
+}
+
+closure_method(status_handler, sleep_done, struct sleep, done, status why)
+{
+    struct sleep *s = owner();
+    syscall_return(s->thread, status_errno(why) == EINTR ? sleep_interrupted(s) : 0);
 }
 
 static s64 sleep_until(struct thread *t, u64 wakes_ns, u64 remaining)
@@ -40,10 +44,12 @@ static s64 sleep_until(struct thread *t, u64 wakes_ns, u64 remaining)
     s->thread = t;
     s->wakes_ns = wakes_ns;
     s->remaining = remaining;
-    init_method(&s->interrupted, sleep_interrupted);
-    init_method(&t->timer_expired, sleep_over);
-    t->interrupt = &s->interrupted;
-    timer_set(&t->timer, wakes_ns, &t->timer_expired);
+    init_method(&s->cancel, sleep_cancel);
+    init_method(&s->done, sleep_done);
+    s->landed = thread_wait(t, &s->cancel, max(wakes_ns, 1ull), &s->done);
+    if (!s->landed)
+        return -EINTR;
+    thread_wait_started(t);
     return SYSCALL_LATER;
 }
 

@@ -119,7 +119,6 @@ void syscall_return(struct thread *t, s64 result)
     if (unlikely(strace_enabled))
         strace_result(t, result);
     TRACE(SYSCALL_END, t->tid, t->frame.orig_rax, result);
-    t->interrupt = NULL;
     t->interrupted = result == -EINTR;
     t->fetches = 0;
     t->in_syscall = false;

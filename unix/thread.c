@@ -1,6 +1,7 @@
 /* Threads: made, run, faulting, ended; see unix/thread.h. */
 #include "unix/thread.h"
 
+#include "kernel/cpus.h"
 #include "kernel/log.h"
 #include "kernel/run_loop.h"
 #include "kernel/x86/cpu.h"
@@ -8,6 +9,7 @@
 #include "unix/futex.h"
 #include "unix/signal_delivery.h"
 #include "unix/syscall_table.h"
+#include "unix/wait.h"
 
 #define THREADS_MOST 4096 /* of a process; further ones are EAGAIN */
 #define FETCHES_MOST 64   /* page-ins for one instruction before memory is called too small */
@@ -39,6 +41,8 @@ closure_method(thunk, thread_run, struct thread, runnable.run)
 
 void thread_resume(struct thread *t)
 {
+    if (unlikely(t->ended || t->process->exiting))
+        return;
     run_thread(&t->runnable);
 }
 
@@ -48,24 +52,9 @@ static u64 fpu_bytes(void)
     return align_up(user_fpu_bytes(), 64);
 }
 
-static void thread_free(struct thread *t)
-{
-    user_fpu_sync(&t->frame); /* so that no CPU saves registers into it later */
-    deallocate(general_heap, t->fpu, fpu_bytes());
-    deallocate(general_heap, t, sizeof(*t));
-}
-
-/* Threads that ended long enough ago that no stack refers to them. */
-static void threads_reap(struct process *p)
-{
-    for (struct list *l; (l = list_pop_front(&p->ended_threads));)
-        thread_free(container_of(l, struct thread, link));
-}
-
 struct thread *thread_create(struct process *p)
 {
-    threads_reap(p);
-    if (p->thread_count >= THREADS_MOST)
+    if (p->thread_count >= THREADS_MOST || p->exiting)
         return NULL;
     struct thread *t = allocate_zero(general_heap, sizeof(*t));
     if (!t)
@@ -84,9 +73,33 @@ struct thread *thread_create(struct process *p)
     t->alternate_flags = SIGNAL_STACK_DISABLED;
     runnable_init(&t->runnable);
     init_method(&t->runnable.run, thread_run);
+    scope_init(&t->scope, &p->scope, &kernel_executor, "thread");
     list_push_back(&p->threads, &t->link);
     p->thread_count++;
     return t;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+/* From the run loop of the CPU that had the thread's registers: it is in user mode nowhere. */
+closure_method(thunk, thread_reap, struct thread, reap)
+{
+    struct thread *t = owner();
+    user_fpu_sync(&t->frame); /* so that no CPU saves registers into it later */
+    if (this_cpu()->thread == t)
+        this_cpu()->thread = NULL;
+    deallocate(general_heap, t->fpu, fpu_bytes());
+    deallocate(general_heap, t, sizeof(*t));
+}
+
+/* Its last system call began on a CPU that may still be on its way out of it. */
+closure_method(status_handler, thread_closed, struct thread, closed, status s)
+{
+    struct thread *t = owner();
+    u32 on_cpu = __atomic_load_n(&t->runnable.on_cpu, __ATOMIC_ACQUIRE);
+    (void)s; /* what its waits came to was for its system calls to say */
+    init_method(&t->reap, thread_reap);
+    run_on(on_cpu ? on_cpu - 1 : cpu_number(), &t->reap);
 }
 
 void thread_end(struct thread *t, u8 code)
@@ -95,12 +108,13 @@ void thread_end(struct thread *t, u8 code)
     if (t->ended)
         return;
     t->ended = true;
-    timer_cancel(&t->timer);
     futex_thread_ended(t);
     list_remove(&t->link);
-    list_push_back(&p->ended_threads, &t->link);
+    signal_retarget(p, ~0ull);
     if (--p->thread_count == 0)
         process_exit(p, code);
+    init_method(&t->closed, thread_closed);
+    scope_close(&t->scope, &t->closed);
 }
 
 /* --- pages ------------------------------------------------------------------------------------ */
@@ -122,6 +136,11 @@ closure_method(status_handler, thread_pages_came, struct thread, pages_came, sta
         s = status_error(ENOMEM, "memory: pages are evicted before they can be used", t->tid);
     if (status_errno(s) == ENOMEM) {
         out_of_memory(t);
+    } else if (status_errno(s) == EINTR) { /* a signal that ends the process is pending */
+        if (t->in_syscall)
+            syscall_return(t, -EINTR);
+        else
+            thread_resume(t);
     } else if (t->in_syscall) {
         if (is_ok(s))
             syscall_restart(t);
@@ -156,7 +175,7 @@ static void page_fault(struct thread *t, const struct user_fault *fault)
         t->fetches = 0;
         return;
     case FAULT_FETCH:
-        fault_fetch(m, fault->address, thread_pages_handler(t));
+        fault_fetch(t, fault->address, thread_pages_handler(t));
         run_loop();
     case FAULT_NO_MEMORY:
         out_of_memory(t);

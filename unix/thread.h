@@ -1,7 +1,9 @@
 /* A thread of a process: the registers of user mode, and what it is waiting for.
 
    A thread is a thunk of the run loop (run_thread).  While it runs a system call that waits, the
-   call's state is in `operation`; nothing is allocated for it.
+   call's state is in `operation`; nothing is allocated for it.  What it waits for is an operation
+   in its scope (unix/wait.h), and the scope is a part of its process's: so the end of either ends
+   every wait.
 
    Rules for an operation in `operation`: it begins where the system call starts and ends with
    syscall_return; its continuations are closures embedded in it.  A continuation that touches user
@@ -11,6 +13,7 @@
 #include "kernel/clock.h"
 #include "kernel/run_loop.h"
 #include "kernel/user.h"
+#include "runtime/scope.h"
 #include "unix/process.h"
 
 #define THREAD_OPERATION_BYTES 1024
@@ -23,8 +26,15 @@ struct thread {
     struct runnable runnable; /* its thunk enters user mode */
     struct thunk restart;     /* starts the system call again */
     struct status_handler pages_came; /* ready it with thread_pages_handler */
-    struct timer timer;               /* nanosleep, timeouts */
-    struct thunk timer_expired;       /* the process side's use of `timer` */
+
+    struct scope scope;                 /* of the process's; holds what the thread waits for: */
+    struct operation wait;              /* thread_wait's */
+    struct operation fetch;             /* thread_fetch's */
+    struct pages_wait pages_wait;       /* its place with the filesystem */
+    struct cancel_handler fetch_cancel; /* takes it from there */
+    status_handler fetch_landed;
+    struct status_handler closed; /* the scope, after thread_end */
+    struct thunk reap;            /* gives the memory back, on the CPU that had its registers */
 
     u64 signal_mask;
     u64 signal_pending;                       /* of this thread alone */
@@ -41,12 +51,7 @@ struct thread {
     bool attention;   /* something to do before user mode: a signal */
     bool interrupted; /* its last call ended with EINTR, and may be started again after a handler */
     bool ended;
-    bool timed_wait; /* `timer` runs for a wait that may end otherwise (futex) */
-    u32 fetches;     /* page-ins for the same instruction or call in a row; bounded */
-
-    /* Set by a waiting system call that a signal may interrupt, applied at most once; it ends the
-       wait and calls syscall_return(t, -EINTR).  NULL: the wait is not interruptible. */
-    thunk interrupt;
+    u32 fetches; /* page-ins for the same instruction or call in a row; bounded */
 
     u8 *fpu; /* owns frame.fpu */
 
@@ -73,11 +78,12 @@ status_handler thread_pages_handler(struct thread *t);
 /* NULL when out of memory.  The frame is zero but for its FPU state. */
 struct thread *thread_create(struct process *p);
 
-/* Lets the thread go on in user mode, through the run loop. */
+/* Lets the thread go on in user mode, through the run loop; one that ends does not. */
 void thread_resume(struct thread *t);
 
-/* Takes the thread out of its process and wakes who joins it; the last one ends the process with
-   `code`.  Its memory goes when nothing refers to it any more. */
+/* Called by the thread's own system call.  Takes the thread out of its process and wakes who joins
+   it; the last one ends the process with `code`.  Its memory goes when its scope has closed and no
+   CPU has its registers. */
 void thread_end(struct thread *t, u8 code);
 
 /* What kernel/user.h calls. */

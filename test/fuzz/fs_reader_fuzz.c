@@ -139,7 +139,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t bytes)
         filesystem_statistics(fs);
         filesystem_setting(fs, "program", 0);
         page_cache_reclaim(fs, 10);
-        filesystem_unmount(fs);
+        test_unmount(fs);
     }
     must(h.live == 0);
     counting_heap_close(&h);

@@ -238,6 +238,28 @@ closure_method(mount_handler, mounting_done, struct mounting, done, struct files
     m->applied++;
 }
 
+static void queue_later(__attribute__((unused)) const struct executor *e,
+                        struct closure_header *deferred)
+{
+    host_run_later_deferred(deferred);
+}
+
+static u64 queue_now(__attribute__((unused)) const struct executor *e)
+{
+    return 1;
+}
+
+/* The harness's run queue.  The filesystem sets no timers. */
+static const struct executor queue_executor = {.later = queue_later, .now_ns = queue_now};
+
+void test_unmount(struct filesystem *fs)
+{
+    struct host_result result;
+    filesystem_unmount(fs, host_result_init(&result));
+    host_run();
+    must(result.applied == 1 && is_ok(result.s));
+}
+
 struct filesystem *test_mount(struct host_disk *disk, heap h, heap pages, u64 cache_pages,
                               status *why)
 {
@@ -247,6 +269,7 @@ struct filesystem *test_mount(struct host_disk *disk, heap h, heap pages, u64 ca
                                                  .block_pages_most =
                                                      pages == test_block_pages ? 64 : 0,
                                                  .device = &disk->device,
+                                                 .executor = &queue_executor,
                                                  .cache_pages_most = cache_pages,
                                                  .warn = test_warn};
     init_method(&m.done, mounting_done);

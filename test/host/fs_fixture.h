@@ -55,6 +55,9 @@ void test_image(struct test_tree *t, const struct image_options *o, struct host_
 struct filesystem *test_mount(struct host_disk *disk, heap h, heap pages, u64 cache_pages,
                               status *why);
 
+/* Unmounts and waits. */
+void test_unmount(struct filesystem *fs);
+
 /* Pages that may be asked for in blocks and given back one by one, as the kernel's; every third
    block is refused.  test_mount lets the filesystem ask this heap for blocks. */
 extern heap test_block_pages;

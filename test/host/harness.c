@@ -324,6 +324,11 @@ void host_run_later_status(status_handler done, status s)
     queue_add(status_deferred(done, s));
 }
 
+void host_run_later_deferred(struct closure_header *deferred)
+{
+    queue_add(deferred);
+}
+
 void host_run_shuffle(u64 seed)
 {
     shuffle_state = seed;

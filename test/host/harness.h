@@ -82,6 +82,8 @@ u64 fail_each_allocation(const char *what, allocation_test body);
 /* As kernel/run_loop.h has them; applied by host_run. */
 void host_run_later(thunk t);
 void host_run_later_status(status_handler done, status s);
+/* As an executor's `later`. */
+void host_run_later_deferred(struct closure_header *deferred);
 
 /* Applies what is queued, and what that queues, until nothing is left.  Returns how many.  More
    than HOST_RUN_MOST is taken for a loop without end, and panics. */

@@ -222,6 +222,7 @@ static void image_mounts(void)
         .pages = page_heap,
         .block_pages_most = 64,
         .device = image,
+        .executor = &kernel_executor,
         .cache_pages_most = 64,
         .warn = mount_warn,
     };

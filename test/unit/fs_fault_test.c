@@ -37,7 +37,7 @@ closure_function(allocation_test, mount_and_read,
         note("wrong: %s", v.first);
     must(v.wrong == 0);
     must(v.failed == 0 || status_errno(v.failure) == ENOMEM);
-    filesystem_unmount(fs);
+    test_unmount(fs);
     return v.failed == 0;
 }
 
@@ -80,7 +80,7 @@ static bool read_with_fault(struct test_tree *t, struct host_disk *disk, u64 n, 
         must(v.failed == 0 || status_errno(v.failure) == EIO);
         must(v.failed <= 1);
         *reads_failed += v.failed;
-        filesystem_unmount(fs);
+        test_unmount(fs);
     } else {
         must(status_errno(why) == EIO || status_errno(why) == EBADMSG);
     }
@@ -172,7 +172,7 @@ static void mount_damaged(struct test_tree *t, struct host_disk *disk, u64 n, st
         f->failed++;
     else
         f->unnoticed++;
-    filesystem_unmount(fs);
+    test_unmount(fs);
 }
 
 /* Half of the flips anywhere, half of them in the log and the superblocks. */

@@ -220,7 +220,7 @@ int main(void)
     test_holds(n->path);
     test_endless_hole(endless);
     test_errors();
-    filesystem_unmount(fs);
+    test_unmount(fs);
     host_disk_destroy(&disk);
     test_tree_destroy(&tree);
     return done_testing();

@@ -208,7 +208,7 @@ static void test_life(void)
     ok(fs, "a log with every record mounts (%s)", status_text(why));
     if (fs) {
         check_life(fs);
-        filesystem_unmount(fs);
+        test_unmount(fs);
     }
     host_disk_destroy(&disk);
 }
@@ -406,14 +406,14 @@ static void test_rules(void)
         int error = status_errno(why);
         ok(!fs && (error == EBADMSG || error == EINVAL), "rule %u: %s", rule, status_text(why));
         if (fs)
-            filesystem_unmount(fs);
+            test_unmount(fs);
         host_disk_destroy(&disk);
     }
     image_with(&disk, stack_closure(write_unknown));
     struct filesystem *fs = mount_again(&disk, &why);
     ok(fs, "an unknown record that may be ignored is ignored");
     if (fs)
-        filesystem_unmount(fs);
+        test_unmount(fs);
     host_disk_destroy(&disk);
 }
 
@@ -460,7 +460,7 @@ static void expect_files(struct host_disk *disk, u32 files, const char *what)
         right = right && (test_lookup(fs, names[n]) != NULL) == (n < files);
     ok(right, "%s: %u files (%s)", what, files, status_text(why));
     if (fs)
-        filesystem_unmount(fs);
+        test_unmount(fs);
 }
 
 static void expect_damage(struct host_disk *disk, const char *what)
@@ -469,7 +469,7 @@ static void expect_damage(struct host_disk *disk, const char *what)
     struct filesystem *fs = mount_again(disk, &why);
     ok(!fs && status_errno(why) == EBADMSG, "%s: refused: %s", what, status_text(why));
     if (fs)
-        filesystem_unmount(fs);
+        test_unmount(fs);
 }
 
 static void test_tail(void)

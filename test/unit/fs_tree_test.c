@@ -22,7 +22,7 @@ static void check_blocks(struct test_tree *t, struct host_disk *disk, u64 cache_
     ok(test_block_pages_live <= cache_pages + 64, "%s: the cache keeps its limit", what);
     page_cache_reclaim(fs, ~0ull);
     is(test_block_pages_live, 0, "%s: all of their pages can be reclaimed", what);
-    filesystem_unmount(fs);
+    test_unmount(fs);
 }
 
 static void check_tree(struct test_tree *t, const struct image_options *o, u64 cache_pages,
@@ -51,7 +51,7 @@ static void check_tree(struct test_tree *t, const struct image_options *o, u64 c
            (unsigned long long)pages.live, (unsigned long long)cache_pages);
         page_cache_reclaim(fs, ~0ull);
         is(pages.live, 0, "%s: all clean pages can be reclaimed", what);
-        filesystem_unmount(fs);
+        test_unmount(fs);
     }
     is(h.live, 0, "%s: unmount gives all memory back", what);
     counting_heap_close(&h);

@@ -1,0 +1,37 @@
+/* Requests to the device, as operations of the filesystem's scope: so they can be seen, and the end
+   of the filesystem cancels them and waits until the device has let go. */
+#include "fs/internal.h"
+
+closure_method(cancel_handler, device_read_cancel, struct device_read, cancel, status why)
+{
+    struct device_read *r = owner();
+    block_cancel cancel = r->fs->environment.device->cancel;
+    (void)why; /* the device says ECANCELED */
+    if (cancel)
+        apply(cancel, &r->request);
+}
+
+bool device_read_start(struct filesystem *fs, struct device_read *r, u64 sector, struct sg_list *sg,
+                       status_handler done)
+{
+    init_method(&r->cancel, device_read_cancel);
+    status_handler landed = operation_start(&fs->scope, &r->operation, &r->cancel, done);
+    if (!landed)
+        return false;
+    r->fs = fs;
+    r->request = (struct block_request){
+        .operation = BLOCK_READ,
+        .sector = sector,
+        .sectors = sg->bytes / SECTOR_BYTES,
+        .sg = sg,
+        .done = landed,
+    };
+    apply(fs->environment.device->io, &r->request);
+    operation_started(&r->operation);
+    return true;
+}
+
+status device_closing(const struct filesystem *fs)
+{
+    return status_error(ECANCELED, "fs: the filesystem is being unmounted", fs->volume);
+}
