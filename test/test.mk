@@ -17,7 +17,7 @@ TSAN        := -fsanitize=thread
 HOST_SOURCES := $(wildcard runtime/*.c fs/*.c test/host/*.c)
 HOST_OBJECTS := $(HOST_SOURCES:%.c=$(BUILD)/host/%.o)
 HOST_LIBRARY := $(BUILD)/host/library.a
-TSAN_SOURCES := $(wildcard runtime/*.c) test/host/harness.c
+TSAN_SOURCES := $(wildcard runtime/*.c) test/host/harness.c test/host/thread_pool.c
 TSAN_OBJECTS := $(TSAN_SOURCES:%.c=$(BUILD)/tsan/%.o)
 # What a release kernel does about completions that are applied twice: built without the checks.
 RELEASE_OBJECTS := $(TSAN_SOURCES:%.c=$(BUILD)/release/%.o)
