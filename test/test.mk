@@ -20,7 +20,7 @@ HOST_LIBRARY := $(BUILD)/host/library.a
 TSAN_SOURCES := $(wildcard runtime/*.c) test/host/harness.c test/host/thread_pool.c
 TSAN_OBJECTS := $(TSAN_SOURCES:%.c=$(BUILD)/tsan/%.o)
 # What a release kernel does about completions that are applied twice: built without the checks.
-RELEASE_OBJECTS := $(TSAN_SOURCES:%.c=$(BUILD)/release/%.o)
+RELEASE_OBJECTS := $(patsubst %.c,$(BUILD)/release/%.o,$(wildcard runtime/*.c) test/host/harness.c)
 
 UNIT_TESTS   := $(patsubst test/unit/%.c,$(BUILD)/unit/%,$(wildcard test/unit/*_test.c))
 STRESS_TESTS := $(patsubst test/unit/%.c,$(BUILD)/unit/%,$(wildcard test/unit/*_stress.c))
