@@ -230,7 +230,10 @@ static void last_lines_show(const struct relay_result *r)
 static void timeline_show(const struct relay_result *r)
 {
     u32 last = r->stages ? r->stages - 1 : 0;
-    double whole = (double)(r->entry_us + r->stage[last].us);
+    u64 sum = r->entry_us;
+    for (u32 i = 0; i < last; i++)
+        sum += r->stage[i].us;
+    double whole = (double)sum;
     if (!r->stages || strcmp(r->stage[last].name, "boot") != 0 || whole <= 0)
         return;
     say("%8llu us  %5.1f %%  QEMU's start, to the kernel's first instruction",
