@@ -12,12 +12,15 @@
 #include "kernel/x86/paging.h"
 #include "kernel/x86/user.h"
 #include "runtime/assert.h"
+#include "runtime/lock.h"
 #include "runtime/trace.h"
 
 /* Closures in one pass before a thread has its turn, and interrupts theirs. */
 #define PASS_MOST 256
 /* So often one from the other queues comes first, whatever this CPU's own closures queue. */
 #define TURN_OF_OTHERS 64
+
+#define POLL_NS (20 * NS_PER_US) /* what a halt and a wake-up cost, about */
 
 bool cpus_shared;
 u64 cpus_serving, cpus_idle;
@@ -213,11 +216,28 @@ static bool closures_wait(const struct cpu_queues *q)
            !thunk_queue_empty(&queue_shared) || !thunk_queue_empty(&q->threads);
 }
 
+/* A short while before it halts: who is handed work by another CPU and answers at once is met again
+   without an interrupt, which costs both more than that. */
+static bool work_comes(const struct cpu_queues *q)
+{
+    u64 end = clock_monotonic_ns() + POLL_NS;
+    do {
+        if (closures_wait(q))
+            return true;
+        cpu_pause();
+        if (lock_waiting)
+            lock_waiting();
+    } while (clock_monotonic_ns() < end);
+    return false;
+}
+
 /* Looks everywhere once more after it has said that it idles.  A thread that it found; NULL: there
    was none, and an interrupt came. */
 static struct runnable *idle_shared(struct cpu_queues *q)
 {
     struct runnable *found = NULL;
+    if (work_comes(q))
+        return NULL;
     mode_set(q, CPU_IDLE);
     __atomic_fetch_or(&cpus_idle, bit_of(q), __ATOMIC_SEQ_CST);
     if (!closures_wait(q) && !(found = thread_steal(q))) {

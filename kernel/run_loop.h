@@ -70,8 +70,8 @@ void run_queues_census(void);
 bool run_loop_serves_user(u32 number);
 
 /* --- the surface lock -------------------------------------------------------------------------
-   Fair (a ticket lock), held by a CPU at most once; given up by run_loop() and by entering user
-   mode, whoever calls them.  Free of cost while one CPU is online. */
+   Held by a CPU at most once; given up by run_loop() and by entering user mode, whoever calls them.
+   Nobody waits for ever: kernel/surface.c.  Free of cost while one CPU is online. */
 void surface_lock(void);
 void surface_unlock(void);
 bool surface_lock_held(void); /* by this CPU */

@@ -1,5 +1,9 @@
-/* The surface lock: a ticket lock, so that CPUs get it in the order in which they asked.  See
-   kernel/run_loop.h.
+/* The surface lock.  See kernel/run_loop.h.
+
+   Whoever finds it free takes it, because the one who would be next may not be running at all: a
+   hypervisor with fewer processors than CPUs stops them anywhere, and passing the lock round then
+   costs a time slice for each hand-over.  Who has waited for long takes a ticket; as long as there
+   are tickets the lock goes to them alone, in their order.  So the wait is bounded.
 
    With one CPU there is nothing to take: `cpus_shared` is false.  Whoever waits answers TLB
    shoot-downs (lock_waiting), so a holder may wait for all CPUs. */
@@ -9,24 +13,49 @@
 #include "runtime/assert.h"
 #include "runtime/lock.h"
 
+#define PATIENCE_SPINS 1000u /* some 50 us on a processor of its own */
+
 static struct {
-    alignas(64) u32 next;    /* [a] the ticket of who asks next */
-    alignas(64) u32 serving; /* [a] whose turn it is; the holder writes it */
+    alignas(64) u32 held;              /* [a] */
+    alignas(64) u32 ticket_next, turn; /* [a] differ while somebody's patience is at its end */
 } surface;
 
 void surface_share(void)
 {
-    surface.next = surface.serving + 1;
+    surface.held = 1;
     this_cpu()->surface_held = true;
 }
 
-static void turn_wait(u32 ticket)
+static bool surface_try(void)
 {
-    while (__atomic_load_n(&surface.serving, __ATOMIC_ACQUIRE) != ticket) {
-        cpu_pause();
-        if (lock_waiting)
-            lock_waiting();
+    return !__atomic_load_n(&surface.held, __ATOMIC_RELAXED) &&
+           !__atomic_exchange_n(&surface.held, 1, __ATOMIC_ACQUIRE);
+}
+
+static bool nobody_has_ticket(void)
+{
+    return __atomic_load_n(&surface.turn, __ATOMIC_RELAXED) ==
+           __atomic_load_n(&surface.ticket_next, __ATOMIC_RELAXED);
+}
+
+static void surface_spin(void)
+{
+    cpu_pause();
+    if (lock_waiting)
+        lock_waiting();
+}
+
+static void surface_wait(void)
+{
+    for (u32 spins = 0; spins < PATIENCE_SPINS; spins++) {
+        if (nobody_has_ticket() && surface_try())
+            return;
+        surface_spin();
     }
+    u32 ticket = __atomic_fetch_add(&surface.ticket_next, 1, __ATOMIC_RELAXED);
+    while (__atomic_load_n(&surface.turn, __ATOMIC_RELAXED) != ticket || !surface_try())
+        surface_spin();
+    __atomic_store_n(&surface.turn, ticket + 1, __ATOMIC_RELAXED);
 }
 
 void surface_lock(void)
@@ -35,7 +64,8 @@ void surface_lock(void)
         return;
     struct cpu *cpu = this_cpu();
     assert(!cpu->surface_held);
-    turn_wait(__atomic_fetch_add(&surface.next, 1, __ATOMIC_RELAXED));
+    if (!nobody_has_ticket() || !surface_try())
+        surface_wait();
     cpu->surface_held = true;
 }
 
@@ -46,7 +76,7 @@ void surface_unlock(void)
     struct cpu *cpu = this_cpu();
     assert(cpu->surface_held);
     cpu->surface_held = false;
-    __atomic_store_n(&surface.serving, surface.serving + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&surface.held, 0, __ATOMIC_RELEASE);
 }
 
 void surface_leave(void)

@@ -1,7 +1,9 @@
 /* The kernel's own tests: instead of kernel/init.c.  See test/kernel/kernel_test.h.
 
-   Boot option: no_user leaves the tests of user mode out, for an emulator that cannot enter it. */
+   Boot options: no_user leaves the tests of user mode out, for an emulator that cannot enter it;
+   those of several CPUs are in test/kernel/cpus_test.c. */
 #include "kernel/clock.h"
+#include "kernel/cpus.h"
 #include "kernel/machine.h"
 #include "kernel/memory.h"
 #include "kernel/watchdog.h"
@@ -11,12 +13,16 @@
 #include "runtime/memory.h"
 #include "test/kernel/kernel_test.h"
 
-static const struct kernel_test *const lists[] = {bytes_tests,   memory_tests,  trap_tests,
-                                                  closure_tests, timer_tests,   user_tests,
-                                                  disk_tests,    watchdog_tests};
+static const struct kernel_test *const every_list[] = {
+    bytes_tests, memory_tests, trap_tests, closure_tests, timer_tests,
+    user_tests,  disk_tests,   smp_tests,  cpus_tests,    watchdog_tests,
+};
+static const struct kernel_test *const cpus_list[] = {smp_tests, cpus_tests};
 
 static struct {
-    u32 list, test; /* the one that runs */
+    const struct kernel_test *const *lists; /* [I] */
+    u32 lists_count;                        /* [I] */
+    u32 list, test;                         /* the one that runs */
     u32 number, failed;
     bool running;
     struct thunk next;
@@ -49,7 +55,7 @@ void test_note(const char *format, ...)
 
 static const struct kernel_test *test_current(void)
 {
-    return &lists[run.list][run.test];
+    return &run.lists[run.list][run.test];
 }
 
 static void test_end(bool good, const char *remark)
@@ -65,7 +71,7 @@ static void test_end(bool good, const char *remark)
     run.failed += !good;
     line_write("%sok %u - %s%s", good ? "" : "not ", run.number, test_current()->name, remark);
     run.test++;
-    run_later(&run.next);
+    run_on(0, &run.next);
 }
 
 void test_pass(void)
@@ -94,11 +100,11 @@ static void tests_ended(void)
 
 closure_function(thunk, test_next, ())
 {
-    while (run.list < countof(lists) && !test_current()->name) {
+    while (run.list < run.lists_count && !test_current()->name) {
         run.list++;
         run.test = 0;
     }
-    if (run.list == countof(lists))
+    if (run.list == run.lists_count)
         tests_ended();
     run.running = true;
     timer_set(&run.limit, clock_monotonic_ns() + TEST_SECONDS * NS_PER_SECOND, &run.too_long);
@@ -120,10 +126,15 @@ void kernel_start(struct boot_info *boot)
 {
     machine_bring_up(boot);
     watchdog_start();
+    cpus_start(CPUS_MOST);
     run.next = *stack_closure(test_next);
     run.too_long = *stack_closure(test_too_long);
     test_note("booted by %s with %u KiB free", boot->loader,
               (u32)(memory_statistics().free_bytes >> 10));
+    bool only_cpus = boot_option("only_cpus");
+    run.lists = only_cpus ? cpus_list : every_list;
+    run.lists_count = only_cpus ? countof(cpus_list) : countof(every_list);
+    test_note("%u CPUs", cpus_online());
     run_later(&run.next);
     run_loop();
 }

@@ -27,6 +27,7 @@ static struct page_space space;
 static u8 *code, *data;
 static struct user_thread threads[2];
 static u32 threads_left, interruptions, faults_seen;
+static u64 threads_cpus = ~0ull; /* where those that are started may run */
 
 closure_method(thunk, thread_run, struct user_thread, runnable.run)
 {
@@ -144,6 +145,7 @@ static bool thread_start(u32 i, u64 rdi, u64 rsi, u64 expected)
     t->expected = expected;
     runnable_init(&t->runnable);
     init_method(&t->runnable.run, thread_run);
+    runnable_set_cpus(&t->runnable, threads_cpus);
     threads_left++;
     run_thread(&t->runnable);
     return true;
@@ -223,8 +225,10 @@ static void slices(void)
     interruptions = 0;
     woken = *stack_closure(spinning_ends);
     timer_set(&wake, clock_monotonic_ns() + 300 * NS_PER_MS, &woken);
+    threads_cpus = 1;
     expect(thread_start(0, DATA_AT, 0, 77));
     expect(thread_start(1, DATA_AT, 0, 77));
+    threads_cpus = ~0ull;
 }
 
 static void slices_came(void)
