@@ -329,6 +329,8 @@ static void processors_start(struct processors *p)
     smp_slots_offered = 0;
     if (count == p->count + 1)
         page_unmap(&kernel_space, start_page, PAGE_BYTES);
+    if (count == 1)
+        return;
     lock_waiting = shootdown_poll;
     __atomic_store_n(&online, count, __ATOMIC_SEQ_CST);
     for (u32 n = 1; n < count; n++)

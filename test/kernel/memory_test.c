@@ -78,7 +78,8 @@ static void out_of_memory(void)
     deallocate(general_heap, got, 5000);
     apply(&reclaim, ~0ull);
     memory_set_reclaim(NULL);
-    expect(memory_statistics().free_bytes == before);
+    /* Or more: what the CPU had kept for itself was given back before anything was reclaimed. */
+    expect(memory_statistics().free_bytes >= before);
     test_pass();
 }
 
