@@ -21,7 +21,7 @@ pack() {
     (cd "$linux/$1" && find . | busybox cpio -o -H newc 2>/dev/null) >"$linux/$1.cpio"
 }
 
-for program in hello calls; do
+for program in hello calls threads; do
     rm -rf "${linux:?}/$program" && mkdir -p "$linux/$program/dev"
     cp "$build/bench/guest/$program" "$linux/$program/init"
     mknod "$linux/$program/dev/console" c 5 1 2>/dev/null || true

@@ -90,8 +90,12 @@ row "kernel, stripped, KB" "$((bytes / 1000))" "$((linux_bytes / 1000)) (compres
 say "counting instructions in Thunk and in the Linux guest"
 timeout 300 "$thunk" run --accel tcg --qemu-arg -icount --qemu-arg shift=0,sleep=off "$guest/calls" \
     >"$work/calls.thunk" 2>"$work/calls.err" || say "bench: calls in Thunk: status $?: $(head -1 "$work/calls.err")"
-timeout 600 bash -c "$(declare -f linux_guest); linux_guest q35 $linux/calls.cpio ${icount[*]}" 2>/dev/null |
-    tr -d '\r' >"$work/calls.linux" || true
+timeout 300 "$thunk" run --accel tcg --qemu-arg -icount --qemu-arg shift=0,sleep=off "$guest/threads" \
+    >>"$work/calls.thunk" 2>"$work/threads.err" || say "bench: threads in Thunk: status $?: $(head -1 "$work/threads.err")"
+for program in calls threads; do
+    timeout 600 bash -c "$(declare -f linux_guest); linux_guest q35 $linux/$program.cpio ${icount[*]}" 2>/dev/null |
+        tr -d '\r' >>"$work/calls.linux" || true
+done
 head_row "instructions per operation"
 call_row() { # call_row NAME KEY AIM
     local a b
@@ -110,9 +114,31 @@ call_row "stat" stat 1400
 call_row "pipe write + read, one thread" pipe 900
 call_row "eventfd write + read" eventfd 600
 call_row "sched_yield, one thread" sched_yield 600
+call_row "sched_yield, two threads" yield_two 600
+call_row "futex wake without waiter" futex_wake 200
+call_row "futex ping-pong, two threads, there and back" futex 2000
+call_row "pipe ping-pong, two threads, there and back" pipe_pair 4000
+call_row "thread create + join" thread 12000
 call_row "mmap + touch + munmap, 4 KiB" mmap_4096 6000
 call_row "mmap + touch + munmap, 64 MiB" mmap_64m 12000000
 call_row "nanosleep(1 us), with the microsecond's 1,000" nanosleep_1us 21000
+
+# --- two processors ------------------------------------------------------------------------------------------
+say "two threads on two processors, in both guests"
+for _ in 1 2 3; do # by turns
+    timeout 120 "$thunk" run --accel tcg -c 2 "$guest/threads" >>"$work/pair.thunk" 2>/dev/null || true
+    timeout 120 bash -c "$(declare -f linux_guest); linux_guest q35 $linux/threads.cpio -accel tcg,thread=multi -smp 2" \
+        2>/dev/null </dev/null | tr -d '\r' >>"$work/pair.linux" || true
+done
+head_row "two threads on two processors, a round trip in microseconds (wall time)"
+pair_row() { # pair_row NAME KEY
+    local a b
+    a=$(awk -v k="$2" '$1 == k { print $2 / 1000 }' "$work/pair.thunk" | median)
+    b=$(awk -v k="$2" '$1 == k { print $2 / 1000 }' "$work/pair.linux" | median)
+    row "$1" "$a" "$b" "<= Linux" "$(met "$a" "<=" "$b")"
+}
+pair_row "futex ping-pong" futex_cpus
+pair_row "pipe ping-pong" pipe_cpus
 
 # --- disk --------------------------------------------------------------------------------------------------
 say "reading a 64 MiB file, cold, in both guests"
