@@ -88,12 +88,13 @@ void scope_init(struct scope *s, struct scope *parent, const struct executor *e,
 
 /* `done`: taken over unless NULL is returned (the scope is closing); applied once, after the work
    has landed, in the context in which it lands; with a failure counted and the first one kept. */
-status_handler operation_start(struct scope *s, struct operation *o, cancel_handler cancel,
-                               status_handler done);
+__attribute__((warn_unused_result)) status_handler
+operation_start(struct scope *s, struct operation *o, cancel_handler cancel, status_handler done);
 
 /* The same, and cancelled with ETIMEDOUT at deadline_ns (monotonic). */
-status_handler operation_start_until(struct scope *s, struct operation *o, cancel_handler cancel,
-                                     u64 deadline_ns, status_handler done);
+__attribute__((warn_unused_result)) status_handler
+operation_start_until(struct scope *s, struct operation *o, cancel_handler cancel, u64 deadline_ns,
+                      status_handler done);
 
 /* Ends the span of the issuing function. */
 void operation_started(struct operation *o);
