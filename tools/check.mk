@@ -5,14 +5,15 @@ CHECK_C       := $(sort $(shell find runtime fs kernel drivers unix boot tools t
 # Not the programs of the guest, which end at once and free nothing.
 CHECK_ANALYZE := $(filter-out test/compile/% test/guest/% test/bench/guest/%,$(filter %.c,$(CHECK_C)))
 CHECK_STAMPS  := $(CHECK_ANALYZE:%.c=$(BUILD)/analyze/%.ok)
+CHECK_MODELS  := $(sort $(wildcard test/model/*.pml))
 CHECK_OBJECTS  = $(filter-out $(BUILD)/kernel/kernel/x86/% $(BUILD)/kernel/boot/%,$(KERNEL_OBJECTS))
 
 .PHONY: check check-layers check-lengths check-words check-format check-analyze check-privileged \
-        check-self
+        check-self check-models
 
 check:
 	@$(MAKE) --no-print-directory -k check-self check-layers check-lengths check-words \
-	    check-format check-privileged check-analyze
+	    check-format check-privileged check-analyze check-models
 	@echo "make check: everything is in order"
 
 check-self:
@@ -46,3 +47,10 @@ $(BUILD)/analyze/%.ok: %.c $(wildcard runtime/*.h kernel/*.h kernel/x86/*.h fs/*
 check-privileged: kernel
 	@test -n "$(CHECK_OBJECTS)" || { echo "tools/check.mk: no objects of the kernel to look at"; exit 1; }
 	@sh tools/check/privileged.sh $(CHECK_OBJECTS)
+
+# Every interleaving of the lock-free parts, by a model checker.
+check-models: $(CHECK_MODELS:test/model/%.pml=$(BUILD)/model/%.ok)
+
+$(BUILD)/model/%.ok: test/model/%.pml tools/check/models.sh
+	@CC='$(CC)' sh tools/check/models.sh $< $(@D)/$*
+	@touch $@
