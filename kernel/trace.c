@@ -13,6 +13,7 @@
 #include "runtime/trace_stream.h"
 
 #define RING_KIB_DEFAULT 1024ull
+#define RING_SHARE       16
 #define RING_KIB_LEAST   64ull
 #define RING_KIB_MOST    (1024 * 1024ull)
 #define TRACE_BATCH      512                 /* records after which they are sent */
@@ -268,21 +269,24 @@ closure_method(thunk, trace_period, struct tracing, period_ended)
 
 /* --- beginning and end ------------------------------------------------------------------------ */
 
+/* By itself, all rings together take a sixteenth of what is free at most. */
 static u64 ring_kib(void)
 {
     u64 kib = boot_option_number("trace");
-    return kib ? max(min(kib, RING_KIB_MOST), RING_KIB_LEAST) : RING_KIB_DEFAULT;
+    if (!kib)
+        kib = min(memory_statistics().free_bytes / KiB / cpus_online() / RING_SHARE,
+                  RING_KIB_DEFAULT);
+    return max(min(kib, RING_KIB_MOST), RING_KIB_LEAST);
 }
 
 /* Out of memory: the CPU's records count as dropped. */
-static void ring_make(struct trace_ring *r, u32 number)
+static void ring_make(struct trace_ring *r, u32 number, u64 kib)
 {
-    r->size = (ring_kib() * KiB) / sizeof(struct trace_record);
-    r->size = 1ull << (63 - __builtin_clzll(r->size));
+    r->size = 1ull << (63 - __builtin_clzll(kib * KiB / sizeof(struct trace_record)));
     r->records = allocate(page_heap, r->size * sizeof(struct trace_record));
     if (!r->records)
         log_warning("the option trace: no memory for CPU %u's ring of %llu KiB", number,
-                    (unsigned long long)ring_kib());
+                    (unsigned long long)kib);
 }
 
 void trace_start(void)
@@ -293,8 +297,9 @@ void trace_start(void)
     init_method(&tracing.period_ended, trace_period);
     tracing.started_ns = clock_monotonic_ns();
     trace_record_with = trace_recorded;
+    u64 kib = ring_kib();
     for (u32 cpu = 0; cpu < cpus_online(); cpu++)
-        ring_make(&tracing.rings[cpu], cpu);
+        ring_make(&tracing.rings[cpu], cpu, kib);
     trace_on = true;
     timer_set(&tracing.period, tracing.started_ns + TRACE_PERIOD_NS, &tracing.period_ended);
 }

@@ -326,7 +326,7 @@ static bool trace_finish(const struct options *o, const struct trace_outputs *ou
         say("the trace was cut: there is no more room for it in the temporary folder");
     if (trace_lost(f))
         say("the trace has lost %llu records: the machine made them faster than they were taken; "
-            "--kernel-arg trace=KIB makes room for more (default 1024)",
+            "--kernel-arg trace=KIB makes room for more (default: up to 1024)",
             (unsigned long long)trace_lost(f));
     trace_close(f);
     return written;
