@@ -145,20 +145,39 @@ static void scopes_write(void)
 
 #ifdef CLOSURE_CHECKS
 
+/* An embedded one that is just ready, and was handed to nobody, cannot be told from one that is
+   owed. */
 closure_function(closure_site_handler, site_write, (), const struct closure_site *s)
 {
-    if (s->pending)
-        census_line("  %u of merge (made at %s:%u), %u branches pending", s->count, s->file,
-                    s->line, s->pending);
-    else if (s->on_heap)
-        census_line("  %u of %s (made at %s:%u)", s->count, s->info->name, s->file, s->line);
+    char age[CENSUS_AGE_BYTES];
+    census_line("  completion %s (made at %s:%u): %u%s, the oldest for %s", s->info->name, s->file,
+                s->line, s->count, s->on_heap ? "" : " embedded", census_age(age, s->age_ns));
+}
+
+closure_function(closure_site_handler, merge_write, (), const struct closure_site *s)
+{
+    char age[CENSUS_AGE_BYTES];
+    census_line("  merge for %s (made at %s:%u): %u branches pending for %s", s->info->name,
+                s->file, s->line, s->pending, census_age(age, s->age_ns));
+}
+
+static void left_out_write(const char *what, u64 left_out)
+{
+    if (left_out == CLOSURE_CENSUS_BUSY)
+        census_line("  %s: their table is just being changed", what);
+    else if (left_out)
+        census_line("  and %llu %s at other places", (unsigned long long)left_out, what);
 }
 
 static void completions_write(void)
 {
-    u64 left_out = closure_census(stack_closure(site_write));
-    if (left_out)
-        census_line("  and %llu completions at other places", (unsigned long long)left_out);
+    left_out_write("completions", closure_census(stack_closure(site_write)));
+    left_out_write("merges", closure_census_merges(stack_closure(merge_write)));
+}
+
+void census_init(void)
+{
+    closure_set_clock(clock_monotonic_ns);
 }
 
 #else
@@ -166,6 +185,10 @@ static void completions_write(void)
 static void completions_write(void)
 {
     census_line("  completions are followed in checked kernels only (make kernel-debug)");
+}
+
+void census_init(void)
+{
 }
 
 #endif

@@ -8,6 +8,9 @@
 
 #include "runtime/closure.h"
 
+/* Gives the completions of checked kernels a clock.  Once, when the clock stands. */
+void census_init(void);
+
 /* Prints it, with why: the reason is the first line.  A census inside a census prints its reason
    alone. */
 void census_log(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,6 +1,7 @@
 /* Bringing the machine up, in the one order that works.  See kernel/x86/bring_up.h. */
 #include "kernel/x86/bring_up.h"
 
+#include "kernel/census.h"
 #include "kernel/clock.h"
 #include "kernel/machine.h"
 #include "kernel/timer.h"
@@ -28,5 +29,6 @@ void machine_bring_up(const struct boot_info *boot)
     clock_init(boot->entry_tsc);
     apic_timer_init();
     timers_init();
+    census_init();
     user_init();
 }

@@ -5,6 +5,9 @@ GUEST_MUSL  := $(patsubst test/guest/programs/%.c,$(GUEST)/%,$(wildcard test/gue
                $(patsubst test/guest/%.c,$(GUEST)/%,$(wildcard test/guest/*.c))
 GUEST_CXX   := $(patsubst test/guest/programs/%.cc,$(GUEST)/%,$(wildcard test/guest/programs/*.cc))
 
+# census.t looks at what a checked kernel says.
+TEST_NEEDS += $(BUILD)/kernel-debug.elf
+
 .PHONY: guest-programs
 guest-programs: $(GUEST_MUSL) $(GUEST_CXX) $(GUEST)/segv_pie $(GUEST)/clocks_dynamic $(GUEST)/memory_work_dynamic
 

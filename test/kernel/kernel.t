@@ -36,8 +36,12 @@ guest_run() {
     shift 3
     case $machine in
     # Without ACPI tables QEMU names the devices on the command line.
-    microvm) device=virtio-blk-device machine_is=microvm,acpi=off,pit=off,pic=off,rtc=on ;;
+    microvm) device=virtio-blk-device machine_is=microvm,acpi=off,pic=off,rtc=on ;;
     *) device=virtio-blk-pci machine_is=$machine ;;
+    esac
+    case $machine-$accel in # the watchdog ticks by the PIT
+    microvm-kvm) machine_is=$machine_is,pit=off ;;
+    microvm-*) machine_is=$machine_is,pit=on ;;
     esac
     case $accel in
     kvm) set -- "$@" -M "$machine_is,accel=kvm" -cpu qemu64,level=4 -m 8M ;;
@@ -47,7 +51,7 @@ guest_run() {
     [ -f "$WORK/image" ] && set -- "$@" -device "$device,drive=d1"
     timeout "$LIMIT" qemu-system-x86_64 -nodefaults -no-user-config -display none -serial stdio \
         -no-reboot -device isa-debug-exit,iobase=0xf4,iosize=4 -kernel "$KERNEL" \
-        -append "exit_port=0xf4 $options" "$@" \
+        -append "exit_port=0xf4 watchdog=2 $options" "$@" \
         >"$WORK/$machine-$accel" 2>"$WORK/$machine-$accel.errors" </dev/null
     echo $? >"$WORK/$machine-$accel.status"
 }

@@ -31,6 +31,9 @@ void test_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
         }                                                                                          \
     } while (0)
 
+/* test/kernel/provoke.c: does not come back when something was to be provoked. */
+void provoke_if_asked(void);
+
 /* The lists, one for each file; each ends with a test without a name. */
 extern const struct kernel_test memory_tests[], trap_tests[], closure_tests[], timer_tests[],
     user_tests[], disk_tests[], bytes_tests[], smp_tests[], cpus_tests[], watchdog_tests[];

@@ -127,6 +127,7 @@ void kernel_start(struct boot_info *boot)
     machine_bring_up(boot);
     watchdog_start();
     cpus_start(CPUS_MOST);
+    provoke_if_asked();
     run.next = *stack_closure(test_next);
     run.too_long = *stack_closure(test_too_long);
     test_note("booted by %s with %u KiB free", boot->loader,
