@@ -72,10 +72,11 @@ closure_method(status_handler, futex_done, struct futex_wait, done, status s)
 static s64 timeout_of(u64 address, s32 operation, u64 *expires_ns)
 {
     struct time_spec spec;
-    u64 ns, now = clock_monotonic_ns();
+    u64 ns, now;
     *expires_ns = 0;
     if (!address)
         return 0;
+    now = clock_monotonic_ns();
     if (copy_in(&spec, address, sizeof(spec)))
         return -EFAULT;
     if (!time_spec_ns(&spec, &ns))
@@ -89,14 +90,23 @@ static s64 timeout_of(u64 address, s32 operation, u64 *expires_ns)
     return 0;
 }
 
+/* The word is there nearly always: its page is made ready only when it is not. */
+static s64 word_read(struct thread *t, u64 word, u32 *found)
+{
+    if (likely(copy_in(found, word, sizeof(*found)) == 0))
+        return 0;
+    s64 result = user_prepare(t, word, sizeof(*found), USER_READ);
+    if (result)
+        return result;
+    return copy_in(found, word, sizeof(*found)) ? -EFAULT : 0;
+}
+
 static s64 futex_wait(struct thread *t, u64 word, u32 value, u32 bits, u64 expires_ns)
 {
     u32 found;
-    s64 result = user_prepare(t, word, sizeof(found), USER_READ);
+    s64 result = word_read(t, word, &found);
     if (result)
         return result;
-    if (copy_in(&found, word, sizeof(found)))
-        return -EFAULT;
     if (found != value)
         return -EAGAIN;
     if (signal_is_pending(t))
@@ -256,11 +266,9 @@ s64 sys_futex(struct thread *t, u64 word, s32 operation, u32 value, u64 timeout,
     case FUTEX_WAKE_OP:
         return futex_wake_op(t, word, value, word2, (u32)timeout, value3);
     case FUTEX_CMP_REQUEUE:
-        result = user_prepare(t, word, sizeof(found), USER_READ);
+        result = word_read(t, word, &found);
         if (result)
             return result;
-        if (copy_in(&found, word, sizeof(found)))
-            return -EFAULT;
         if (found != value3)
             return -EAGAIN;
         return futex_compare_requeue(t, word, value, word2, (u32)timeout);
