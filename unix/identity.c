@@ -1,6 +1,7 @@
 /* User and group, names, limits, usage: what a program asks about itself and its machine.  The
    program is root in its machine, alone, and stays that; what would change it fails. */
 #include "unix/identity.h"
+#include "kernel/cpus.h"
 #include "kernel/machine.h"
 #include "kernel/user_copy.h"
 #include "unix/descriptor.h"
@@ -384,9 +385,9 @@ s64 sys_getrandom(struct thread *t, u64 address, u64 bytes, u32 flags)
 
 s64 sys_getcpu(struct thread *t, u64 cpu, u64 node, u64 cache)
 {
-    u32 zero = 0;
+    u32 zero = 0, number = cpu_number();
     (void)cache;
-    s64 r = cpu ? result_out(t, cpu, &zero, sizeof(zero)) : 0;
+    s64 r = cpu ? result_out(t, cpu, &number, sizeof(number)) : 0;
     return r || !node ? r : result_out(t, node, &zero, sizeof(zero));
 }
 

@@ -2,6 +2,7 @@
 
    The texts have Linux's form, since programs parse them; figures that this kernel does not keep
    are 0. */
+#include "kernel/cpus.h"
 #include "kernel/machine.h"
 #include "kernel/memory.h"
 #include "unix/descriptor.h"
@@ -10,13 +11,14 @@
 
 /* --- texts ------------------------------------------------------------------------------------ */
 
-static void cpuinfo_text(struct thread *t, u32 index, struct text *to)
+static void cpu_text(u32 number, struct text *to)
 {
-    (void)t, (void)index;
-    text_add(to, "processor\t: 0\nvendor_id\t: %s\n", cpu_vendor());
+    u32 cpus = cpus_online();
+    text_add(to, "processor\t: %u\nvendor_id\t: %s\n", number, cpu_vendor());
     text_add(to, "cpu family\t: %u\nmodel\t\t: %u\n", cpu_family(), cpu_model());
     text_add(to, "model name\t: %s\nstepping\t: %u\n", cpu_name(), cpu_stepping());
-    text_add(to, "physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\n");
+    text_add(to, "physical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\n", cpus,
+             number, cpus);
     text_add(to,
              "fpu\t\t: yes\nflags\t\t: fpu tsc msr pae cx8 apic cmov mmx fxsr sse sse2 syscall "
              "nx lm%s%s%s%s\n",
@@ -24,6 +26,23 @@ static void cpuinfo_text(struct thread *t, u32 index, struct text *to)
              cpu_has(CPU_AES) ? " aes pclmulqdq" : "", cpu_has(CPU_AVX) ? " avx" : "",
              cpu_has(CPU_AVX2) ? " avx2" : "");
     text_add(to, "address sizes\t: 40 bits physical, 48 bits virtual\n\n");
+}
+
+static void cpuinfo_text(struct thread *t, u32 index, struct text *to)
+{
+    (void)t, (void)index;
+    for (u32 number = 0; number < cpus_online(); number++)
+        cpu_text(number, to);
+}
+
+/* As Linux writes the CPUs 0 to n - 1. */
+static void cpus_text(struct thread *t, u32 index, struct text *to)
+{
+    (void)t, (void)index;
+    if (cpus_online() > 1)
+        text_add(to, "0-%u\n", cpus_online() - 1);
+    else
+        text_add(to, "0\n");
 }
 
 static void meminfo_text(struct thread *t, u32 index, struct text *to)
@@ -44,7 +63,10 @@ static void stat_text(struct thread *t, u32 index, struct text *to)
     (void)t, (void)index;
     u64 now = clock_monotonic_ns();
     u64 ticks = now / (NS_PER_SECOND / TICKS_PER_SECOND);
-    text_add(to, "cpu  %lu 0 0 0 0 0 0 0 0 0\ncpu0 %lu 0 0 0 0 0 0 0 0 0\n", ticks, ticks);
+    u32 cpus = cpus_online();
+    text_add(to, "cpu  %lu 0 0 0 0 0 0 0 0 0\n", ticks * cpus);
+    for (u32 number = 0; number < cpus; number++)
+        text_add(to, "cpu%u %lu 0 0 0 0 0 0 0 0 0\n", number, ticks);
     text_add(to, "intr 0\nctxt 0\nbtime %llu\n", (clock_realtime_ns() - now) / NS_PER_SECOND);
     text_add(to, "processes 1\nprocs_running 1\nprocs_blocked 0\n");
 }
@@ -215,10 +237,10 @@ static const struct virtual_node sys_devices, devices_system, system_cpu, cpu_ze
 
 static const struct virtual_node *const cpu_zero_children[] = {NULL};
 DIRECTORY(cpu_zero, "cpu0", 2, &system_cpu, cpu_zero_children);
-CONSTANT(cpu_online, "online", 3, &system_cpu, "0\n");
-CONSTANT(cpu_possible, "possible", 4, &system_cpu, "0\n");
-CONSTANT(cpu_present, "present", 5, &system_cpu, "0\n");
-CONSTANT(cpu_kernel_max, "kernel_max", 6, &system_cpu, "0\n");
+TEXT(cpu_online, "online", 3, &system_cpu, cpus_text);
+TEXT(cpu_possible, "possible", 4, &system_cpu, cpus_text);
+TEXT(cpu_present, "present", 5, &system_cpu, cpus_text);
+CONSTANT(cpu_kernel_max, "kernel_max", 6, &system_cpu, "63\n"); /* CPUS_MOST - 1 */
 static const struct virtual_node *const cpu_children[] = {
     &cpu_zero, &cpu_kernel_max, &cpu_online, &cpu_possible, &cpu_present, NULL};
 DIRECTORY(system_cpu, "cpu", 7, &devices_system, cpu_children);

@@ -1,4 +1,5 @@
 /* The system calls of threads and processes: identity, registers, creation, ending, affinity. */
+#include "kernel/cpus.h"
 #include "kernel/log.h"
 #include "kernel/run_loop.h"
 #include "kernel/user_copy.h"
@@ -116,35 +117,54 @@ s64 sys_sched_yield(struct thread *t)
     return SYSCALL_LATER;
 }
 
-static bool thread_exists(struct thread *t, s32 tid)
+/* 0 is the caller. */
+static struct thread *thread_of_tid(struct thread *t, s32 tid)
 {
     if (tid == 0)
-        return true;
+        return t;
     list_for_each (&t->process->threads, l)
         if (container_of(l, struct thread, link)->tid == (u32)tid)
-            return true;
-    return false;
+            return container_of(l, struct thread, link);
+    return NULL;
 }
 
-/* One CPU; the mask is returned in words of 8 bytes. */
+static u64 cpus_there(void)
+{
+    return ~0ull >> (CPUS_MOST - cpus_online());
+}
+
+/* The mask is returned in words of 8 bytes. */
 s64 sys_sched_getaffinity(struct thread *t, s32 tid, u64 bytes, u64 mask)
 {
-    u64 cpus = 1;
-    if (bytes < sizeof(cpus) || (bytes & (sizeof(cpus) - 1)))
+    if (bytes < sizeof(u64) || (bytes & (sizeof(u64) - 1)))
         return -EINVAL;
-    if (!thread_exists(t, tid))
+    const struct thread *of = thread_of_tid(t, tid);
+    if (!of)
         return -ESRCH;
+    u64 cpus = of->runnable.cpus & cpus_there();
     return copy_out(mask, &cpus, sizeof(cpus)) ? -EFAULT : (s64)sizeof(cpus);
 }
 
+/* A thread that is where it may not be any more goes through its CPU's run loop: at once, if it is
+   the caller. */
 s64 sys_sched_setaffinity(struct thread *t, s32 tid, u64 bytes, u64 mask)
 {
     u64 cpus = 0;
-    if (!thread_exists(t, tid))
+    struct thread *of = thread_of_tid(t, tid);
+    if (!of)
         return -ESRCH;
     if (copy_in(&cpus, mask, min(bytes, (u64)sizeof(cpus))))
         return -EFAULT;
-    return cpus & 1 ? 0 : -EINVAL; /* one of the CPUs must be there */
+    if (!(cpus & cpus_there()))
+        return -EINVAL;
+    runnable_set_cpus(&of->runnable, cpus);
+    if (of != t)
+        run_thread_interrupt(&of->runnable);
+    else if (!(cpus >> cpu_number() & 1)) {
+        syscall_return(t, 0);
+        return SYSCALL_LATER;
+    }
+    return 0;
 }
 
 enum { MEMBARRIER_QUERY = 0, MEMBARRIER_GLOBAL = 1, MEMBARRIER_PRIVATE = 8, MEMBARRIER_JOIN = 16 };

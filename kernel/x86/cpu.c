@@ -50,9 +50,13 @@ struct cpu *cpu_of(u32 number)
     return number < CPUS_MOST ? cpus[number] : NULL;
 }
 
+/* Read-only data of user mode, accessed; its limit is the CPU's number. */
+#define SEGMENT_NUMBER 0x0040f10000000000ull
+
 void cpu_set(u32 number, struct cpu *cpu)
 {
     cpus[number] = cpu;
+    cpu->gdt.entry[SELECTOR_CPU / 8] = SEGMENT_NUMBER | number;
 }
 
 /* --- further CPUs ----------------------------------------------------------------------------- */
@@ -225,7 +229,7 @@ void cpu_init(struct cpu *cpu)
         cpu->tss.ist[i] = (u64)(cpu->stacks->ist[i].stack + IST_STACK_BYTES);
     cpu->tss.io_map = sizeof(struct tss);
     cpu->gdt = (struct gdt){{0, SEGMENT_CODE_KERNEL, SEGMENT_DATA_KERNEL, SEGMENT_CODE_USER32,
-                             SEGMENT_DATA_USER, SEGMENT_CODE_USER}};
+                             SEGMENT_DATA_USER, SEGMENT_CODE_USER, 0, 0, SEGMENT_NUMBER}};
     tss_describe(&cpu->gdt.entry[SELECTOR_TSS / 8], &cpu->tss);
     segments_load(&cpu->gdt);
     wrmsr(MSR_GS_BASE, (u64)cpu);

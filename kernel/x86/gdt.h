@@ -9,9 +9,11 @@
 #define SELECTOR_USER_DATA   0x23
 #define SELECTOR_USER_CODE   0x2b
 #define SELECTOR_TSS         0x30
+#define SELECTOR_CPU         0x43 /* its limit is the CPU's number, for LSL in user mode: the vDSO */
 
 struct gdt {
-    u64 entry[8]; /* null, kernel code and data, 32-bit user code (unused), user data, code, TSS */
+    u64 entry[9]; /* null, kernel code and data, 32-bit user code (unused), user data, code, TSS
+                     (two), the CPU's number */
 };
 
 #define IST_DOUBLE_FAULT  1
