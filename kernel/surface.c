@@ -12,6 +12,7 @@
 #include "kernel/x86/run_loop.h"
 #include "runtime/assert.h"
 #include "runtime/lock.h"
+#include "runtime/trace.h"
 
 #define PATIENCE_SPINS 1000u /* some 50 us on a processor of its own */
 
@@ -45,7 +46,7 @@ static void surface_spin(void)
         lock_waiting();
 }
 
-static void surface_wait(void)
+static void surface_spin_until_held(void)
 {
     for (u32 spins = 0; spins < PATIENCE_SPINS; spins++) {
         if (nobody_has_ticket() && surface_try())
@@ -56,6 +57,13 @@ static void surface_wait(void)
     while (__atomic_load_n(&surface.turn, __ATOMIC_RELAXED) != ticket || !surface_try())
         surface_spin();
     __atomic_store_n(&surface.turn, ticket + 1, __ATOMIC_RELAXED);
+}
+
+static void surface_wait(void)
+{
+    TRACE(SURFACE_BEGIN);
+    surface_spin_until_held();
+    TRACE(SURFACE_END);
 }
 
 void surface_lock(void)

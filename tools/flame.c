@@ -80,7 +80,8 @@ static struct node *path_find(struct flame *flame, u32 number)
     struct node *n = child_of(&flame->root, name, FRAME_IDLE);
     free(name);
     c->idle = c->frames.count && c->frames.frames[c->frames.count - 1].kind == FRAME_IDLE;
-    if (!c->frames.count || c->frames.frames[0].kind == FRAME_THUNK)
+    enum cpu_frame_kind outermost = c->frames.count ? c->frames.frames[0].kind : FRAME_THUNK;
+    if (outermost == FRAME_THUNK || outermost == FRAME_WAIT)
         n = child_of(n, "run loop", FRAME_IDLE);
     for (u32 i = 0; i < c->frames.count; i++)
         if (c->frames.frames[i].kind != FRAME_IDLE)
@@ -158,6 +159,7 @@ static void colour_write(FILE *to, const struct node *n)
         [FRAME_THUNK] = {230, 120, 50},  [FRAME_IDLE] = {190, 190, 190},
         [FRAME_THREAD] = {90, 160, 220}, [FRAME_INTERRUPT] = {200, 90, 160},
         [FRAME_CALL] = {110, 190, 110},  [FRAME_FAULT] = {220, 200, 80},
+        [FRAME_WAIT] = {220, 60, 60},
     };
     u32 hash = 5381;
     for (const char *c = n->name; *c; c++)

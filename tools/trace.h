@@ -49,7 +49,9 @@ enum cpu_frame_kind {
     FRAME_THREAD,
     FRAME_INTERRUPT,
     FRAME_CALL,
-    FRAME_FAULT
+    FRAME_FAULT,
+    FRAME_WAIT,
+
 };
 
 struct cpu_frame {

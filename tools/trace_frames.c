@@ -10,6 +10,8 @@ static struct cpu_frame frame_of(const struct trace_file *f, const struct trace_
         return (struct cpu_frame){FRAME_THUNK, trace_name(f, v[0], NULL, NULL), 0, v[0]};
     case TRACE_IDLE_BEGIN:
         return (struct cpu_frame){FRAME_IDLE, "idle", 0, 0};
+    case TRACE_SURFACE_BEGIN:
+        return (struct cpu_frame){FRAME_WAIT, "surface lock", 0, 0};
     case TRACE_THREAD_RUN:
         return (struct cpu_frame){FRAME_THREAD, "thread", v[0], 0};
     case TRACE_INTERRUPT_BEGIN:
@@ -76,6 +78,7 @@ struct cpu_change cpu_frames_change(struct cpu_frames *c, const struct trace_fil
     case TRACE_THUNK_BEGIN:
     case TRACE_TIMER_BEGIN:
     case TRACE_IDLE_BEGIN:
+    case TRACE_SURFACE_BEGIN:
     case TRACE_INTERRUPT_BEGIN:
     case TRACE_SYSCALL_BEGIN:
     case TRACE_FAULT_BEGIN:
@@ -85,6 +88,8 @@ struct cpu_change cpu_frames_change(struct cpu_frames *c, const struct trace_fil
         return frame_end(c, FRAME_THUNK);
     case TRACE_IDLE_END:
         return frame_end(c, FRAME_IDLE);
+    case TRACE_SURFACE_END:
+        return frame_end(c, FRAME_WAIT);
     case TRACE_INTERRUPT_END:
         return frame_end(c, FRAME_INTERRUPT);
     case TRACE_SYSCALL_END:

@@ -105,8 +105,8 @@ static json_t *place_json(const struct writer *w, u64 address)
 static void frame_write(struct writer *w, u32 cpu, u64 ns, const struct cpu_frame *frame,
                         const struct trace_event_seen *e)
 {
-    static const char *const categories[] = {"thunk",     "idle", "thread",
-                                             "interrupt", "call", "fault"};
+    static const char *const categories[] = {"thunk", "idle",  "thread", "interrupt",
+                                             "call",  "fault", "wait"};
     json_t *args = NULL;
     char *name = NULL;
     switch (frame->kind) {
@@ -128,6 +128,7 @@ static void frame_write(struct writer *w, u32 cpu, u64 ns, const struct cpu_fram
                          (json_int_t)e->values[1], "vector", (json_int_t)e->values[2]);
         break;
     case FRAME_IDLE:
+    case FRAME_WAIT:
         break;
     }
     begin_write(w, event_new("B", PROCESS_CPUS, cpu + 1ull, ns), categories[frame->kind],

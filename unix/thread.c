@@ -108,6 +108,7 @@ void thread_end(struct thread *t, u8 code)
     if (t->ended)
         return;
     t->ended = true;
+    TRACE(SYSCALL_END, t->tid, t->frame.orig_rax, 0);
     futex_thread_ended(t);
     list_remove(&t->link);
     signal_retarget(p, ~0ull);
