@@ -1,5 +1,6 @@
 /* Closures, the run loop's queues and merges, as the kernel runs them. */
 #include "kernel/memory.h"
+#include "runtime/format.h"
 #include "runtime/merge.h"
 #include "test/kernel/kernel_test.h"
 
@@ -136,11 +137,52 @@ static void deferred_status(void)
     run_later_status(done, status_error(ENOSPC, "test: deferred", 5));
 }
 
+/* This kernel has the checks: without this reporter it would stop with the same words. */
+static char mistake[256];
+
+static void mistake_keep(const char *text)
+{
+    format_text(mistake, sizeof(mistake), "%s", text);
+}
+
+struct applied_twice {
+    struct status_handler done;
+    u32 count;
+};
+
+closure_method(status_handler, applied_twice_done, struct applied_twice, done, status s)
+{
+    owner()->count += is_ok(s);
+}
+
+static void applied_twice(void)
+{
+    struct applied_twice a = {.count = 0};
+    u64 refusals = closure_refusals;
+    init_method(&a.done, applied_twice_done);
+    closure_set_reporter(mistake_keep);
+    apply(&a.done, STATUS_OK);
+    u32 first = __LINE__ - 1;
+    apply(&a.done, STATUS_OK);
+    u32 second = __LINE__ - 1;
+    closure_set_reporter(NULL);
+    char expected[256];
+    format_text(expected, sizeof(expected),
+                "completion applied_twice_done (made at %s:%u) was applied at %s:%u and again at "
+                "%s:%u; an embedded one is made anew for each use",
+                __FILE__, first - 2, __FILE__, first, __FILE__, second);
+    test_note("%s", mistake);
+    expect(!strcmp(mistake, expected));
+    expect(a.count == 1 && closure_refusals == refusals + 1);
+    test_pass();
+}
+
 const struct kernel_test closure_tests[] = {
     {"a stack closure sums in a bound variable", stack_closures},
     {"the run loop keeps the order of its thunks", queue_order},
     {"thunks, bottom halves, threads: in this order", queue_priorities},
     {"a merge joins its branches, the first failure wins", merges},
     {"a completion is deferred with its status", deferred_status},
+    {"a completion applied twice names both places, and is refused", applied_twice},
     {NULL, NULL},
 };
