@@ -11,7 +11,9 @@ static void request_answer(struct host_disk *d, struct block_request *r)
     u64 call = ++d->calls;
     u64 start = r->sector * SECTOR_BYTES, bytes = r->sectors * SECTOR_BYTES;
     status s = STATUS_OK;
-    if (call == d->fail_at || call == d->short_at) {
+    if (r->cancelled) {
+        s = status_error(ECANCELED, "disk: cancelled", r->sector);
+    } else if (call == d->fail_at || call == d->short_at) {
         d->failed++;
         s = status_error(EIO, "disk: told to fail", r->sector);
     } else if (r->sectors > d->device.sectors || r->sector > d->device.sectors - r->sectors) {
@@ -64,13 +66,30 @@ closure_method(block_io, disk_take, struct host_disk, io, struct block_request *
     if (r->operation == BLOCK_READ || r->operation == BLOCK_WRITE)
         sg_for_each (r->sg, piece)
             must(piece->bytes % SECTOR_BYTES == 0);
+    r->cancelled = false;
     list_push_back(&d->waiting, &r->link);
     d->in_flight++;
     d->in_flight_most = max(d->in_flight_most, d->in_flight);
-    if (!d->serving) {
+    if (!d->serving && !d->silent) {
         d->serving = true;
         host_run_later(&d->serve);
     }
+}
+
+/* It lets go when it answers, as a device does. */
+closure_method(block_cancel, disk_cancel, struct host_disk, cancel, struct block_request *r)
+{
+    owner()->cancelled++;
+    r->cancelled = true;
+}
+
+bool host_disk_answer(struct host_disk *d)
+{
+    struct list *first = list_pop_front(&d->waiting);
+    if (!first)
+        return false;
+    request_answer(d, container_of(first, struct block_request, link));
+    return true;
 }
 
 void host_disk_init(struct host_disk *d, u64 bytes)
@@ -83,8 +102,11 @@ void host_disk_init(struct host_disk *d, u64 bytes)
     random_init(&d->random, 1);
     init_method(&d->serve, disk_serve);
     init_method(&d->io, disk_take);
-    d->device = (struct block_device){
-        .io = &d->io, .sectors = bytes / SECTOR_BYTES, .name = "simulated disk"};
+    init_method(&d->cancel, disk_cancel);
+    d->device = (struct block_device){.io = &d->io,
+                                      .cancel = &d->cancel,
+                                      .sectors = bytes / SECTOR_BYTES,
+                                      .name = "simulated disk"};
 }
 
 void host_disk_destroy(struct host_disk *d)

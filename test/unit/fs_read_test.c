@@ -1,5 +1,6 @@
 /* Reading through the page cache: failures of single blocks, fetches that meet, requests in flight,
-   holds, holes without end, and the errors of look-up. */
+   holds, holes without end, the errors of look-up; waits that are given up, and unmounting in the
+   middle of reads. */
 #include "fs/format.h"
 #include "test/host/fs_fixture.h"
 #include "test/host/harness.h"
@@ -94,6 +95,121 @@ static void test_meeting(const char *path)
        "a device error in a long read: the first page is asked for once more");
     disk.fail_at = 0;
     page_cache_reclaim(fs, ~0ull);
+}
+
+/* --- waits that are given up ------------------------------------------------------------------ */
+
+/* Fetches, answers `answers` requests and then gives up; false when the fetch was over by then. */
+static bool fetch_given_up(struct inode *i, u64 first, u64 count, u64 answers)
+{
+    struct host_result r;
+    struct pages_wait w = {NULL};
+    disk.silent = true;
+    pages_fetch_cancellable(i, first, count, &w, host_result_init(&r));
+    for (u64 n = 0; n < answers; n++) {
+        host_run();
+        host_disk_answer(&disk);
+    }
+    host_run();
+    bool over = r.applied == 1;
+    must(pages_wait_cancel(&w) == !over);
+    must(!pages_wait_cancel(&w));
+    while (host_run(), host_disk_answer(&disk))
+        ;
+    disk.silent = false;
+    must(r.applied == over && disk.in_flight == 0);
+    return !over;
+}
+
+static void test_given_up(const struct tree_node *n)
+{
+    struct inode *i = file(n->path);
+    u64 points = 0, calls = disk.calls;
+    page_cache_reclaim(fs, ~0ull);
+    while (fetch_given_up(i, 0, 300, points)) {
+        for (u64 at = 0; at < 300; at += 37)
+            must(page_right(n->path, at));
+        page_cache_reclaim(fs, ~0ull);
+        points++;
+    }
+    ok(points > 4, "a fetch given up at each of %llu points brings its pages in nevertheless",
+       (unsigned long long)points);
+    ok(disk.calls > calls && disk.cancelled == 0, "and nothing of it is cancelled");
+    page_cache_reclaim(fs, ~0ull);
+    disk.fail_at = disk.calls + 2;
+    ok(fetch_given_up(i, 0, 8, 0), "one that fails after it was given up tells nobody");
+    disk.fail_at = 0;
+    is(status_errno(fetch(i, 0, 8)), 0, "and whoever comes next asks again");
+    page_cache_reclaim(fs, ~0ull);
+}
+
+/* Two wait for the same pages, and one of them gives up. */
+static void test_given_up_beside(const char *path)
+{
+    struct host_result a, b;
+    struct pages_wait first = {NULL}, second = {NULL};
+    struct inode *i = file(path);
+    (void)fetch(i, 100, 1);
+    pages_fetch_cancellable(i, 0, 32, &first, host_result_init(&a));
+    pages_fetch_cancellable(i, 0, 32, &second, host_result_init(&b));
+    ok(pages_wait_cancel(&first), "who asked first gives up");
+    host_run();
+    ok(a.applied == 0 && b.applied == 1 && is_ok(b.s), "who joined gets the pages");
+    closure_freed(&a.done.header);
+    page_cache_reclaim(fs, ~0ull);
+}
+
+/* --- unmounting with reads in flight ---------------------------------------------------------- */
+
+/* Unmounts after `answers` requests of a fetch and a file_read; false when these were over. */
+static bool unmounted_in_flight(u64 answers)
+{
+    struct host_result fetched, read, unmounted;
+    struct counting_heap h;
+    static u8 memory[64 * BLOCK_BYTES] __attribute__((aligned(4096)));
+    struct sg_list sg;
+    status why;
+    u64 got;
+    counting_heap_init(&h, "fs");
+    struct filesystem *other = test_mount(&disk, &h.h, &h.h, 1000, &why);
+    must(other);
+    struct inode *i = test_lookup(other, "/long");
+    sg_init(&sg, host_heap);
+    must(sg_add(&sg, memory, sizeof(memory)));
+    disk.silent = true;
+    disk.cancelled = 0;
+    pages_fetch(i, 0, 300, host_result_init(&fetched));
+    file_read(i, 512 * BLOCK_BYTES, &sg, &got, host_result_init(&read));
+    for (u64 n = 0; n < answers; n++) {
+        host_run();
+        host_disk_answer(&disk);
+    }
+    host_run();
+    bool over = fetched.applied && read.applied;
+    u64 flying = disk.in_flight;
+    filesystem_unmount(other, host_result_init(&unmounted));
+    must(disk.cancelled == flying);
+    do {
+        host_run();
+        must(unmounted.applied == (disk.in_flight == 0));
+    } while (host_disk_answer(&disk));
+    disk.silent = false;
+    must(unmounted.applied == 1 && fetched.applied == 1 && read.applied == 1);
+    must(over || status_errno(fetched.s) == ECANCELED || status_errno(read.s) == ECANCELED);
+    must(h.live == 0);
+    counting_heap_close(&h);
+    sg_clear(&sg);
+    return !over;
+}
+
+static void test_unmount_in_flight(void)
+{
+    u64 points = 0;
+    while (unmounted_in_flight(points))
+        points++;
+    ok(points > 4,
+       "unmounted at each of %llu points, it waits for the device and gives everything back",
+       (unsigned long long)points);
 }
 
 static void test_flight(const char *path)
@@ -216,6 +332,9 @@ int main(void)
         panic("%s", status_text(why));
     test_bad_block(n);
     test_meeting(n->path);
+    test_given_up(n);
+    test_given_up_beside(n->path);
+    test_unmount_in_flight();
     test_flight(n->path);
     test_holds(n->path);
     test_endless_hole(endless);

@@ -126,7 +126,7 @@ static long wait_nanosleep(void)
 {
     struct timespec t = {100, 0}, left = {0, 0};
     long r = result_of(nanosleep(&t, &left));
-    return r == -EINTR && (left.tv_sec < 90 || left.tv_sec > 99) ? -1 : r;
+    return r == -EINTR && (left.tv_sec < 1 || left.tv_sec > 99) ? -1 : r;
 }
 
 static long wait_signal(void)
@@ -189,6 +189,23 @@ static void waiting_start(struct waiting *w, const struct way *way)
     sleep_ms(30);
 }
 
+/* Whether it has returned, after some time for that. */
+static int waiting_over(struct waiting *w)
+{
+    for (int i = 0; i < 500 && !w->returned; i++)
+        sleep_ms(1);
+    return w->returned;
+}
+
+/* Signals until it returns: one may come just before it waits. */
+static void waiting_end(struct waiting *w)
+{
+    do
+        pthread_kill(w->thread, SIGUSR1);
+    while (!waiting_over(w));
+    pthread_join(w->thread, NULL);
+}
+
 static void test_signals(void)
 {
     for (unsigned i = 0; i < WAYS; i++) {
@@ -197,8 +214,7 @@ static void test_signals(void)
         catch_signal(SIGUSR1, 0);
         caught = 0;
         waiting_start(&w, &ways[i]);
-        pthread_kill(w.thread, SIGUSR1);
-        pthread_join(w.thread, NULL);
+        waiting_end(&w);
         snprintf(text, sizeof(text), "%s is interrupted by a signal", ways[i].name);
         check(text, w.result == ways[i].interrupted && caught == SIGUSR1);
     }
@@ -213,12 +229,12 @@ static void test_restarts(void)
         caught = 0;
         waiting_start(&w, &ways[i]);
         pthread_kill(w.thread, SIGUSR1);
-        sleep_ms(30);
-        int again = !w.returned;
+        int again = !waiting_over(&w);
         catch_signal(SIGUSR1, 0);
         if (again)
-            pthread_kill(w.thread, SIGUSR1);
-        pthread_join(w.thread, NULL);
+            waiting_end(&w);
+        else
+            pthread_join(w.thread, NULL);
         snprintf(text, sizeof(text), "%s goes on after a handler with SA_RESTART", ways[i].name);
         printf("%s: %s\n", text, again ? "yes" : "no");
     }
@@ -357,8 +373,7 @@ static void test_ends(void)
     }
     check("a thousand threads come and go beside those that wait", right);
     for (unsigned i = 0; i < WAYS; i++) {
-        pthread_kill(w[i].thread, SIGUSR1);
-        pthread_join(w[i].thread, NULL);
+        waiting_end(&w[i]);
         right = right && w[i].result == ways[i].interrupted;
     }
     check("which wait as before", right);
