@@ -11,7 +11,7 @@
 #include "test/host/thread_pool.h"
 
 #include <sched.h>
-#include <time.h>
+#include <string.h>
 
 #define STARTERS 3
 #define SCOPES   3 /* the root and two children */
@@ -255,6 +255,15 @@ static bool round_over(struct round *round)
     return true;
 }
 
+static u64 seen; /* operations, by the censuses that are taken meanwhile */
+
+closure_function(operation_visitor, see_operation, (u64 * count), const struct operation_seen *o)
+{
+    must(!strcmp(o->scope, "stressed") && o->depth < 2);
+    must(!strcmp(o->waits->name, "slot_done") || !strcmp(o->waits->name, "presence_done"));
+    ++*bound(count);
+}
+
 static void round_run(struct starter *starters, struct random *r)
 {
     struct round round = {.closes = 0};
@@ -271,10 +280,13 @@ static void round_run(struct starter *starters, struct random *r)
         pthread_create(&starters[t].thread, NULL, starter_run, &starters[t]);
     scope_wait_until(&round.scopes[0]->s, pool.e.now_ns(&pool.e) + grace_ns,
                      &round.scopes[0]->waited);
+    operation_visitor visitor = stack_closure(see_operation, &seen);
+    while (!round_over(&round)) {
+        scope_census(visitor);
+        sched_yield();
+    }
     for (u32 t = 0; t < STARTERS; t++)
         pthread_join(starters[t].thread, NULL);
-    while (!round_over(&round))
-        sched_yield();
     for (u32 t = 0; t < STARTERS; t++) {
         for (u32 i = 0; i < SCOPES; i++)
             must(round.present[t][i].gone == 1);
@@ -298,6 +310,7 @@ int main(void)
     thread_pool_stop(&pool);
     note("%u started, %u cancelled, %u at their deadline, %u refused", started, cancels, timeouts,
          refused);
+    ok(seen > 0, "censuses taken meanwhile saw %llu operations", (unsigned long long)seen);
     is(ended, started, "each operation ends once, and none after its scope");
     ok(cancels > 0 && timeouts > 0 && refused > 0 && started > cancels, "every way was gone");
     return done_testing();
