@@ -89,6 +89,7 @@ $(BUILD)/unit/%_stress: $(BUILD)/tsan/test/unit/%_stress.o $(TSAN_OBJECTS)
 # `make check` analyses the tests as they are built.
 $(BUILD)/analyze/test/unit/%.ok $(BUILD)/analyze/test/host/%.ok: CHECK_FLAGS := -D_GNU_SOURCE \
     -DCLOSURE_CHECKS=1
+$(BUILD)/analyze/test/unit/release_test.ok: CHECK_FLAGS := -D_GNU_SOURCE
 
 # Objects of the test programs are kept: make would delete them as intermediate files.
 .SECONDARY:
