@@ -9,12 +9,12 @@
    shoot-downs (lock_waiting), so a holder may wait for all CPUs. */
 #include "kernel/run_queues.h"
 #include "kernel/x86/msr.h"
+#include "kernel/x86/paging.h"
 #include "kernel/x86/run_loop.h"
 #include "runtime/assert.h"
 #include "runtime/lock.h"
-#include "runtime/trace.h"
 
-#define PATIENCE_SPINS 1000u /* some 50 us on a processor of its own */
+#define PATIENCE_SPINS 200000u /* some 10 ms on a processor of its own */
 
 static struct {
     alignas(64) u32 held;              /* [a] */
@@ -46,7 +46,8 @@ static void surface_spin(void)
         lock_waiting();
 }
 
-static void surface_spin_until_held(void)
+/* Who waits touches no user memory: the holder, who changes page tables, need not wait for it. */
+static void surface_wait(void)
 {
     for (u32 spins = 0; spins < PATIENCE_SPINS; spins++) {
         if (nobody_has_ticket() && surface_try())
@@ -57,13 +58,6 @@ static void surface_spin_until_held(void)
     while (__atomic_load_n(&surface.turn, __ATOMIC_RELAXED) != ticket || !surface_try())
         surface_spin();
     __atomic_store_n(&surface.turn, ticket + 1, __ATOMIC_RELAXED);
-}
-
-static void surface_wait(void)
-{
-    TRACE(SURFACE_BEGIN);
-    surface_spin_until_held();
-    TRACE(SURFACE_END);
 }
 
 void surface_lock(void)
