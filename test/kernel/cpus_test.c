@@ -1,8 +1,9 @@
 /* Several CPUs: thunks handed to and fro, each run exactly once; threads that are placed, stolen
    and kept to their CPUs; timers that are set on one CPU and cancelled on another.
 
-   Boot options: rounds=N is how often the ping-pong goes to and fro; only_cpus leaves every other
-   test out.  With one CPU the tests are skipped. */
+   Boot options: rounds=N is how often the ping-pong goes to and fro (with pauses, a hundredth of
+   that); only_cpus and only_ping_pong leave the other tests out.  With one CPU the tests are
+   skipped. */
 #include "kernel/clock.h"
 #include "kernel/cpus.h"
 #include "kernel/machine.h"
@@ -88,7 +89,7 @@ static void ping_pong(void)
 
 static void ping_pong_pauses(void)
 {
-    ball_begin(rounds_wanted() / 10, true);
+    ball_begin(max(rounds_wanted() / 100, 100ull), true);
 }
 
 /* --- anywhere --------------------------------------------------------------------------------- */
@@ -347,9 +348,13 @@ static void timers_across(void)
         run_on(n, &many_sets[n].closure);
 }
 
-const struct kernel_test cpus_tests[] = {
+const struct kernel_test ping_pong_tests[] = {
     {"a thunk goes to and fro between two CPUs", ping_pong},
     {"the same with pauses", ping_pong_pauses},
+    {NULL, NULL},
+};
+
+const struct kernel_test cpus_tests[] = {
     {"thunks for any CPU from all CPUs are run once each", anywhere_from_all},
     {"a CPU with nothing to do steals threads", stealing},
     {"threads run where they may", affinity},

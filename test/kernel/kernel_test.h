@@ -36,4 +36,5 @@ void provoke_if_asked(void);
 
 /* The lists, one for each file; each ends with a test without a name. */
 extern const struct kernel_test memory_tests[], trap_tests[], closure_tests[], timer_tests[],
-    user_tests[], disk_tests[], bytes_tests[], smp_tests[], cpus_tests[], watchdog_tests[];
+    user_tests[], disk_tests[], bytes_tests[], smp_tests[], ping_pong_tests[], cpus_tests[],
+    watchdog_tests[];

@@ -20,6 +20,13 @@ kernel-test: $(KERNEL_TEST)
 test-kernel: $(KERNEL_TEST)
 	@BUILD='$(BUILD)' test/kernel/kernel.t $(ACCEL)
 
+# A thunk to and fro between two CPUs a million times, 50 times; `make soak RUNS=3 ROUNDS=20000` less.
+.PHONY: soak
+RUNS   ?= 50
+ROUNDS ?= 1000000
+soak: $(KERNEL_TEST)
+	@BUILD='$(BUILD)' test/kernel/pingpong.sh $(RUNS) $(ROUNDS)
+
 # boot.t starts the kernel from GRUB too.
 TEST_NEEDS += $(KERNEL_TEST) $(BUILD)/kernel.iso
 

@@ -1,7 +1,7 @@
 /* The kernel's own tests: instead of kernel/init.c.  See test/kernel/kernel_test.h.
 
    Boot options: no_user leaves the tests of user mode out, for an emulator that cannot enter it;
-   those of several CPUs are in test/kernel/cpus_test.c. */
+   limit=N gives each test N seconds; those of several CPUs are in test/kernel/cpus_test.c. */
 #include "kernel/clock.h"
 #include "kernel/cpus.h"
 #include "kernel/machine.h"
@@ -14,10 +14,11 @@
 #include "test/kernel/kernel_test.h"
 
 static const struct kernel_test *const every_list[] = {
-    bytes_tests, memory_tests, trap_tests, closure_tests, timer_tests,
-    user_tests,  disk_tests,   smp_tests,  cpus_tests,    watchdog_tests,
+    bytes_tests, memory_tests, trap_tests,      closure_tests, timer_tests,    user_tests,
+    disk_tests,  smp_tests,    ping_pong_tests, cpus_tests,    watchdog_tests,
 };
-static const struct kernel_test *const cpus_list[] = {smp_tests, cpus_tests};
+static const struct kernel_test *const cpus_list[] = {smp_tests, ping_pong_tests, cpus_tests};
+static const struct kernel_test *const ping_pong_list[] = {ping_pong_tests};
 
 static struct {
     const struct kernel_test *const *lists; /* [I] */
@@ -27,6 +28,7 @@ static struct {
     bool running;
     struct thunk next;
     struct timer limit;
+    u64 limit_seconds; /* [I] */
     struct thunk too_long;
 } run;
 
@@ -107,16 +109,31 @@ closure_function(thunk, test_next, ())
     if (run.list == run.lists_count)
         tests_ended();
     run.running = true;
-    timer_set(&run.limit, clock_monotonic_ns() + TEST_SECONDS * NS_PER_SECOND, &run.too_long);
+    timer_set(&run.limit, clock_monotonic_ns() + run.limit_seconds * NS_PER_SECOND, &run.too_long);
     test_current()->begin();
 }
 
 closure_function(thunk, test_too_long, ())
 {
     line_write("not ok %u - %s # took more than %u s", run.number + 1, test_current()->name,
-               TEST_SECONDS);
+               (u32)run.limit_seconds);
     line_write("Bail out!");
     machine_exit(1);
+}
+
+#define LISTS_ARE(array) (run.lists = (array), run.lists_count = countof(array))
+
+static void lists_choose(void)
+{
+    run.limit_seconds = boot_option_number("limit");
+    if (!run.limit_seconds)
+        run.limit_seconds = TEST_SECONDS;
+    if (boot_option("only_cpus"))
+        LISTS_ARE(cpus_list);
+    else if (boot_option("only_ping_pong"))
+        LISTS_ARE(ping_pong_list);
+    else
+        LISTS_ARE(every_list);
 }
 
 /* Called by boot/start.asm. */
@@ -132,9 +149,7 @@ void kernel_start(struct boot_info *boot)
     run.too_long = *stack_closure(test_too_long);
     test_note("booted by %s with %u KiB free", boot->loader,
               (u32)(memory_statistics().free_bytes >> 10));
-    bool only_cpus = boot_option("only_cpus");
-    run.lists = only_cpus ? cpus_list : every_list;
-    run.lists_count = only_cpus ? countof(cpus_list) : countof(every_list);
+    lists_choose();
     test_note("%u CPUs", cpus_online());
     run_later(&run.next);
     run_loop();

@@ -36,7 +36,7 @@ static void all_run(void *(*body)(void *), int count)
 /* --- futex ping-pong
  * ------------------------------------------------------------------------------ */
 
-enum { PINGS = 3000 };
+enum { PINGS = 1000 };
 
 enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
 
@@ -233,7 +233,7 @@ static void registers_part(void)
 /* --- memory that comes and goes under everybody
  * ------------------------------------------------------- */
 
-enum { MAPPINGS = 150, MAP_BYTES = 64 * 1024 };
+enum { MAPPINGS = 40, MAP_BYTES = 64 * 1024 };
 
 static void *mapping(void *which)
 {
