@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1, FUTEX_PRIVATE_FLAG = 128 };
-enum { ROUNDS = 1000, WARM_UP = 50, ACROSS_ROUNDS = 2000, ACROSS_RUNS = 9 };
+enum { ROUNDS = 1000, WARM_UP = 50, ACROSS_ROUNDS = 500, ACROSS_RUNS = 7 };
 
 typedef uint64_t (*stamp)(void);
 
