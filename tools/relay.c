@@ -314,7 +314,7 @@ static void relay_init(struct relay *r, struct machine *m, int trace_fd)
     if (m->trace_fd >= 0)
         stream_init(&r->trace, m->trace_fd, trace_fd);
     else
-        r->trace.ended = true;
+        r->trace = (struct stream){.from = -1, .to = -1, .ended = true}; /* 0 is stdin's */
     if (silent)
         stream_finish(&r->in);
     init_method(&r->control_line, control_take);
