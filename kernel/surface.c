@@ -13,6 +13,7 @@
 #include "kernel/x86/run_loop.h"
 #include "runtime/assert.h"
 #include "runtime/lock.h"
+#include "runtime/trace.h"
 
 #define PATIENCE_SPINS 200000u /* some 10 ms on a processor of its own */
 
@@ -46,8 +47,7 @@ static void surface_spin(void)
         lock_waiting();
 }
 
-/* Who waits touches no user memory: the holder, who changes page tables, need not wait for it. */
-static void surface_wait(void)
+static void surface_spin_until_held(void)
 {
     for (u32 spins = 0; spins < PATIENCE_SPINS; spins++) {
         if (nobody_has_ticket() && surface_try())
@@ -58,6 +58,16 @@ static void surface_wait(void)
     while (__atomic_load_n(&surface.turn, __ATOMIC_RELAXED) != ticket || !surface_try())
         surface_spin();
     __atomic_store_n(&surface.turn, ticket + 1, __ATOMIC_RELAXED);
+}
+
+/* Who waits touches no user memory: the holder, who changes page tables, need not wait for it. */
+static void surface_wait(void)
+{
+    TRACE(SURFACE_BEGIN);
+    space_idle_begin();
+    surface_spin_until_held();
+    space_idle_end();
+    TRACE(SURFACE_END);
 }
 
 void surface_lock(void)
