@@ -18,12 +18,14 @@ enum { PROCESS_CPUS = 1, PROCESS_THREADS, PROCESS_DISK };
 
 struct open_call {
     u64 thread;
+    const char *name; /* the file's */
     bool open;
 };
 
 struct open_request {
     u64 id;
     u64 serial; /* ids come again, serials do not */
+    const char *name;
 };
 
 struct writer {
@@ -102,19 +104,40 @@ static json_t *place_json(const struct writer *w, u64 address)
     return file ? json_pack("{s:o}", "made by", text_json(text_of("%s:%u", file, line))) : NULL;
 }
 
+static char *frame_label(const struct cpu_frame *frame)
+{
+    return frame->kind == FRAME_THREAD ? text_of("thread %llu", (unsigned long long)frame->number)
+                                       : text_copy(frame->name);
+}
+
+/* The name is not needed by the format, but some viewers find the beginning by it. */
+static void end_write(struct writer *w, u32 process, u64 track, u64 ns, const char *name,
+                      json_t *args)
+{
+    json_t *event = event_new("E", process, track, ns);
+    json_object_set_new(event, "name", text_json(name));
+    if (args)
+        json_object_set_new(event, "args", args);
+    event_write(w, event);
+}
+
+static void frame_end_write(struct writer *w, u32 cpu, u64 ns, const struct cpu_frame *frame)
+{
+    char *name = frame_label(frame);
+    end_write(w, PROCESS_CPUS, cpu + 1ull, ns, name, NULL);
+    free(name);
+}
+
 static void frame_write(struct writer *w, u32 cpu, u64 ns, const struct cpu_frame *frame,
                         const struct trace_event_seen *e)
 {
     static const char *const categories[] = {"thunk", "idle",  "thread", "interrupt",
                                              "call",  "fault", "wait"};
     json_t *args = NULL;
-    char *name = NULL;
+    char *name = frame_label(frame);
     switch (frame->kind) {
     case FRAME_THUNK:
         args = place_json(w, frame->address);
-        break;
-    case FRAME_THREAD:
-        name = text_of("thread %llu", (unsigned long long)frame->number);
         break;
     case FRAME_INTERRUPT:
         args = json_pack("{s:I}", "vector", (json_int_t)frame->number);
@@ -128,11 +151,12 @@ static void frame_write(struct writer *w, u32 cpu, u64 ns, const struct cpu_fram
                          (json_int_t)e->values[1], "vector", (json_int_t)e->values[2]);
         break;
     case FRAME_IDLE:
+    case FRAME_THREAD:
     case FRAME_WAIT:
         break;
     }
-    begin_write(w, event_new("B", PROCESS_CPUS, cpu + 1ull, ns), categories[frame->kind],
-                name ? name : frame->name, args);
+    begin_write(w, event_new("B", PROCESS_CPUS, cpu + 1ull, ns), categories[frame->kind], name,
+                args);
     free(name);
 }
 
@@ -143,9 +167,10 @@ static void cpu_visit(struct writer *w, const struct trace_event_seen *e)
         w->cpu_seen[e->cpu] = true;
         label_write(w, "thread_name", PROCESS_CPUS, e->cpu + 1ull, text_of("CPU %u", e->cpu));
     }
+    struct cpu_frames before = *c;
     struct cpu_change change = cpu_frames_change(c, w->f, e);
     for (u32 i = 0; i < change.ended; i++)
-        event_write(w, event_new("E", PROCESS_CPUS, e->cpu + 1ull, e->ns));
+        frame_end_write(w, e->cpu, e->ns, &before.frames[before.count - 1 - i]);
     if (change.began)
         frame_write(w, e->cpu, e->ns, &c->frames[c->count - 1], e);
     if (e->event == TRACE_LOST) {
@@ -174,9 +199,7 @@ static struct open_call *thread_of(struct writer *w, u64 thread)
 static void call_end(struct writer *w, struct open_call *t, u64 ns, json_t *args)
 {
     if (t->open) {
-        json_t *event = event_new("E", PROCESS_THREADS, t->thread, ns);
-        json_object_set_new(event, "args", args);
-        event_write(w, event);
+        end_write(w, PROCESS_THREADS, t->thread, ns, t->name, args);
     } else {
         json_decref(args);
     }
@@ -192,8 +215,8 @@ static void call_visit(struct writer *w, const struct trace_event_seen *e)
     }
     call_end(w, t, e->ns, json_pack("{s:b}", "end lost", 1));
     t->open = true;
-    begin_write(w, event_new("B", PROCESS_THREADS, t->thread, e->ns), "call",
-                trace_name(w->f, e->values[2], NULL, NULL),
+    t->name = trace_name(w->f, e->values[2], NULL, NULL);
+    begin_write(w, event_new("B", PROCESS_THREADS, t->thread, e->ns), "call", t->name,
                 json_pack("{s:I}", "number", (json_int_t)e->values[1]));
 }
 
@@ -218,17 +241,18 @@ static void request_begin(struct writer *w, const struct trace_event_seen *e)
         w->request_room = w->request_room ? 2 * w->request_room : 64;
         w->requests = must_grow(w->requests, w->request_room * sizeof(*w->requests));
     }
-    struct open_request r = {e->values[0], ++w->request_serial};
+    struct open_request r = {e->values[0], ++w->request_serial,
+                             operation < countof(operations) ? operations[operation] : "?"};
     w->requests[w->request_count++] = r;
-    begin_write(w, request_event("b", r.serial, e->ns), "disk",
-                operation < countof(operations) ? operations[operation] : "?",
+    begin_write(w, request_event("b", r.serial, e->ns), "disk", r.name,
                 json_pack("{s:I, s:I}", "sector", (json_int_t)e->values[1], "sectors",
                           (json_int_t)sectors));
 }
 
 static void request_end(struct writer *w, u32 i, u64 ns, json_t *args)
 {
-    begin_write(w, request_event("e", w->requests[i].serial, ns), "disk", "", args);
+    begin_write(w, request_event("e", w->requests[i].serial, ns), "disk", w->requests[i].name,
+                args);
     w->requests[i] = w->requests[--w->request_count];
 }
 
@@ -262,8 +286,8 @@ static void all_end(struct writer *w)
 {
     u64 ns = trace_end_ns(w->f);
     for (u32 cpu = 0; cpu < TRACE_CPUS; cpu++)
-        for (; w->cpus[cpu].count; w->cpus[cpu].count--)
-            event_write(w, event_new("E", PROCESS_CPUS, cpu + 1ull, ns));
+        for (u32 i = w->cpus[cpu].count; i-- > 0;)
+            frame_end_write(w, cpu, ns, &w->cpus[cpu].frames[i]);
     for (u32 i = 0; i < w->thread_count; i++)
         call_end(w, &w->threads[i], ns, json_pack("{s:b}", "unfinished", 1));
     while (w->request_count)

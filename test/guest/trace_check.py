@@ -33,8 +33,8 @@ def spans(events):
             names[e["cat"], e["name"], e["pid"]] += 1
         elif not tracks[track]:
             complain(f"an end without a beginning on track {track}")
-        else:
-            tracks[track].pop()
+        elif tracks[track].pop()["name"] != e["name"]:
+            complain(f"{e['name']} ends on track {track}, and something else was begun")
     for track, left in tracks.items():
         if left:
             complain(f"track {track}: {left[-1]['name']} does not end")
