@@ -150,6 +150,8 @@ static void scopes_write(void)
 closure_function(closure_site_handler, site_write, (), const struct closure_site *s)
 {
     char age[CENSUS_AGE_BYTES];
+    if (s->pending) /* a merge's branch: merge_write */
+        return;
     census_line("  completion %s (made at %s:%u): %u%s, the oldest for %s", s->info->name, s->file,
                 s->line, s->count, s->on_heap ? "" : " embedded", census_age(age, s->age_ns));
 }
