@@ -199,7 +199,8 @@ static bool ring_send(u32 cpu)
     u64 head = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE);
     while (r->tail < head) {
         u64 start = r->tail & (r->size - 1);
-        u64 count = min(min(head - r->tail, (u64)TRACE_BATCH), r->size - start);
+        u64 together = min(head - r->tail, r->size - start);
+        u64 count = min(together, (u64)TRACE_BATCH);
         const struct trace_record *records = &r->records[start];
         for (u64 i = 0; i < count; i++)
             if (!names_send(&records[i]))
