@@ -156,7 +156,6 @@ static void processors_find(struct processors *p, u32 most)
     u32 count = acpi_processors(named, countof(named));
     if (!count)
         count = mp_processors(named, countof(named));
-    p->count = 0;
     for (u32 i = 0; i < min(count, (u32)countof(named)) && p->count < most; i++)
         processor_add(p, named[i]);
 }
@@ -340,7 +339,7 @@ static void processors_start(struct processors *p)
 
 void cpus_start(u32 most)
 {
-    struct processors p;
+    struct processors p = {0};
     if (boot_option("cpus"))
         most = (u32)min((u64)most, boot_option_number("cpus"));
     if (most <= 1)
