@@ -4,6 +4,7 @@
    bounded, and what it reads may be a moment old.  Registered by process_create. */
 #include "kernel/census.h"
 
+#include "kernel/clock.h"
 #include "unix/process.h"
 #include "unix/syscall_table.h"
 #include "unix/thread.h"
@@ -12,10 +13,14 @@
 
 static void thread_write(const struct thread *t)
 {
+    char age[CENSUS_AGE_BYTES];
     u32 number = (u32)t->frame.orig_rax;
     const struct syscall_entry *call = syscall_of(number);
     const char *name = call ? call->name : "an unknown call";
-    if (t->in_syscall)
+    if (t->wait.scope && t->in_syscall)
+        census_line("    thread %u waits in %s() for %s", t->tid, name,
+                    census_age(age, clock_monotonic_ns() - t->wait.started_ns));
+    else if (t->in_syscall)
         census_line("    thread %u is in %s()", t->tid, name);
     else if (t->runnable.on_cpu)
         census_line("    thread %u is on CPU %u", t->tid, t->runnable.on_cpu - 1);
