@@ -371,8 +371,6 @@ void relay_run(struct machine *m, enum relay_manner manner, u64 deadline_ns, int
     relay_init(&r, m, trace_fd);
     signals_catch(&unblocked);
     while (!machine_silent(&r)) {
-        if (census_wanted && manner == RELAY_SILENT)
-            signal_arrived = SIGQUIT;
         if (signal_arrived || (r.out.gone && manner == RELAY_OPEN)) {
             result->end = RELAY_SIGNALLED;
             result->signal = signal_arrived ? signal_arrived : SIGPIPE;
