@@ -169,12 +169,15 @@ s64 sys_sched_setaffinity(struct thread *t, s32 tid, u64 bytes, u64 mask)
 
 enum { MEMBARRIER_QUERY = 0, MEMBARRIER_GLOBAL = 1, MEMBARRIER_PRIVATE = 8, MEMBARRIER_JOIN = 16 };
 
-/* Threads of one CPU see each other's memory in order already. */
+/* Threads of one CPU see each other's memory in order already.  With several there is no such call
+   yet, and a program that asks is told so. */
 s64 sys_membarrier(struct thread *t, s32 command, u32 flags, s32 cpu)
 {
     (void)t, (void)cpu;
     if (flags)
         return -EINVAL;
+    if (cpus_online() > 1)
+        return command == MEMBARRIER_QUERY ? 0 : -EINVAL;
     if (command == MEMBARRIER_QUERY)
         return MEMBARRIER_GLOBAL | MEMBARRIER_PRIVATE | MEMBARRIER_JOIN;
     bool known =

@@ -45,6 +45,7 @@ guest_run() {
     esac
     case $accel in
     kvm) set -- "$@" -M "$machine_is,accel=kvm" -cpu qemu64,level=4 -m 8M ;;
+    tcg-smp) set -- "$@" -M "$machine_is" -accel tcg,thread=multi -smp 2 -cpu max -m 64M ;;
     *) set -- "$@" -M "$machine_is,accel=tcg" -cpu max -m 64M ;;
     esac
     set -- "$@" -device "$device,drive=d0"
@@ -79,6 +80,8 @@ run_tcg() {
         guest_run "$machine" tcg ""
         results_show "$machine" tcg
     done
+    guest_run q35 tcg-smp "cpus_expected=2 rounds=2000"
+    results_show q35 tcg-smp
 }
 
 # An emulator of KVM runs 3 million instructions a second, and firmware takes long: microvm alone.

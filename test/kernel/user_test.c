@@ -1,6 +1,7 @@
 /* User mode: system calls, faults, FPU state, segment bases and the time slice, with programs of a
    few instructions (test/kernel/kernel_test_code.asm) and hooks of the tests' own. */
 #include "kernel/clock.h"
+#include "kernel/cpus.h"
 #include "kernel/machine.h"
 #include "kernel/page_table.h"
 #include "kernel/user.h"
@@ -240,6 +241,50 @@ static void slices_came(void)
     test_pass();
 }
 
+/* On each of two CPUs a thread that never calls, and thunks handed to and fro between them: each
+   hand-over interrupts a program. */
+#define SPIN_ROUNDS 200u
+
+static struct {
+    struct thunk there, back;
+    u32 left;
+} across;
+
+closure_function(thunk, across_comes, ())
+{
+    expect(cpu_number() == 1);
+    run_on(0, &across.back);
+}
+
+closure_function(thunk, across_is_back, ())
+{
+    expect(cpu_number() == 0);
+    if (--across.left > 0)
+        run_on(1, &across.there);
+    else
+        *(volatile u64 *)(void *)data = 77; /* the programs end, and the test with them */
+}
+
+static void spinning_everywhere(void)
+{
+    if (!user_possible())
+        return;
+    if (cpus_online() == 1) {
+        test_skip("there is one CPU");
+        return;
+    }
+    expect(space_prepare(user_program_spins, user_program_spins_end));
+    across.there = *stack_closure(across_comes);
+    across.back = *stack_closure(across_is_back);
+    across.left = SPIN_ROUNDS;
+    threads_cpus = 1;
+    expect(thread_start(0, DATA_AT, 0, 77));
+    threads_cpus = 2;
+    expect(thread_start(1, DATA_AT, 0, 77));
+    threads_cpus = ~0ull;
+    run_on(1, &across.there);
+}
+
 const struct kernel_test user_tests[] = {
     {"system calls keep the registers", system_calls},
     {"a fault brings the page, and the program goes on", faults},
@@ -248,5 +293,6 @@ const struct kernel_test user_tests[] = {
     {"two threads keep their FPU state and FS base", fpu_is_kept},
     {"a timer interrupts threads that spin", slices},
     {"spinning threads take turns", slices_came},
+    {"spinning threads on two CPUs keep no thunk waiting", spinning_everywhere},
     {NULL, NULL},
 };
