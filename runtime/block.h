@@ -45,7 +45,7 @@ closure_type(block_cancel, void, struct block_request *request);
 struct block_device {
     block_io io;
     block_cancel cancel; /* NULL: its requests end by themselves */
-    u64 sectors; /* capacity */
+    u64 sectors;         /* capacity */
     bool read_only;
     const char *name; /* for messages: "virtio-blk 00:03.0" */
 };

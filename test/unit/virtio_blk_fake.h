@@ -1,0 +1,307 @@
+/* A virtio-blk device that a test plays, and the kernel as far as the driver needs it.  The
+   driver's own sources are in the same translation unit, so a test sees its state.
+
+   Included once, by test/unit/virtio_blk_test.c, behind the driver's sources. */
+#pragma once
+
+/* --- the kernel ------------------------------------------------------------------------------- */
+
+static struct counting_heap general, pages;
+heap general_heap = &general.h;
+heap page_heap = &pages.h;
+u64 direct_map_base;
+
+static u64 now_ns;
+static struct timer *timer_only;
+static u32 errors_logged;
+
+physical physical_of(const void *address)
+{
+    return physical_at((u64)address);
+}
+
+u64 clock_monotonic_ns(void)
+{
+    return now_ns;
+}
+
+void timer_set(struct timer *t, u64 expires_ns, thunk expired)
+{
+    t->expires_ns = expires_ns;
+    t->expired = expired;
+    t->pending = true;
+    timer_only = t;
+}
+
+bool timer_cancel(struct timer *t)
+{
+    bool was = t->pending;
+    t->pending = false;
+    return was;
+}
+
+void block_census_start(__attribute__((unused)) struct block_census *c,
+                        __attribute__((unused)) const char *name,
+                        __attribute__((unused)) struct spinlock *lock,
+                        __attribute__((unused)) const struct list *waiting,
+                        __attribute__((unused)) const struct list *flying)
+{
+}
+
+void run_later(thunk t)
+{
+    host_run_later(t);
+}
+
+void run_bottom_half(thunk t)
+{
+    host_run_later(t);
+}
+
+void log_line(enum log_level level, __attribute__((unused)) const char *format, ...)
+{
+    errors_logged += level == LOG_ERROR;
+}
+
+status virtio_console_start(__attribute__((unused)) struct virtio_device *d)
+{
+    return STATUS_OK;
+}
+
+/* --- the device ------------------------------------------------------------------------------- */
+
+#define DISK_SECTORS 1024u
+#define CHAIN_MOST   300
+
+struct fake_chain {
+    u16 head;
+    u32 count;
+    struct virtio_descriptor descriptors[CHAIN_MOST];
+};
+
+struct fake {
+    struct virtio_device device;
+    u64 offered;
+    u8 status;
+    u16 queue_most;
+    u32 size_max, seg_max, discard_most;
+    bool silent;      /* answers nothing */
+    bool reset_stuck; /* never says that it is reset */
+    u8 answer;        /* to every request */
+    u32 hostility;    /* mutates its ring at one answer in that many; 0: never */
+    struct random chance;
+    struct virtqueue *queue;
+    u16 available_seen;
+    u32 pending_count;
+    struct fake_chain pending[256];
+    u8 disk[DISK_SECTORS * SECTOR_BYTES];
+    u32 flushes, resets, kicks;
+    struct block_device *block;
+};
+
+static struct fake *fake_of(struct virtio_device *d)
+{
+    return container_of(d, struct fake, device);
+}
+
+static u64 fake_features(struct virtio_device *d)
+{
+    return fake_of(d)->offered;
+}
+
+static void fake_accept(struct virtio_device *d, u64 features)
+{
+    must((features & ~fake_of(d)->offered) == 0);
+}
+
+static u8 fake_status_read(struct virtio_device *d)
+{
+    return fake_of(d)->reset_stuck ? 1 : fake_of(d)->status;
+}
+
+static void fake_status_write(struct virtio_device *d, u8 value)
+{
+    struct fake *f = fake_of(d);
+    f->status = value;
+    if (value == 0) {
+        f->pending_count = 0;
+        f->available_seen = 0;
+        f->queue = NULL;
+        f->resets++;
+    }
+}
+
+static u16 fake_queue_most(struct virtio_device *d, u16 index)
+{
+    return index == 0 ? fake_of(d)->queue_most : 0;
+}
+
+static status fake_queue_start(struct virtio_device *d, struct virtqueue *q)
+{
+    fake_of(d)->queue = q;
+    return STATUS_OK;
+}
+
+/* A chain is read when it is announced, so that hostility cannot mislead the device itself. */
+static void fake_chain_read(const struct virtqueue *q, u16 head, struct fake_chain *c)
+{
+    const struct virtio_descriptor *table = q->descriptors;
+    u16 at = head;
+    c->head = head;
+    c->count = 0;
+    if (table[at].flags & DESCRIPTOR_INDIRECT) {
+        must(table[at].bytes % sizeof(*table) == 0);
+        table = (const struct virtio_descriptor *)table[at].address;
+        at = 0;
+    }
+    for (;;) {
+        must(c->count < CHAIN_MOST);
+        c->descriptors[c->count++] = table[at];
+        if (!(table[at].flags & DESCRIPTOR_NEXT))
+            return;
+        at = table[at].next;
+    }
+}
+
+static void fake_notify(struct virtqueue *q)
+{
+    struct fake *f = fake_of(q->device);
+    f->kicks++;
+    while (f->available_seen != q->available->index) {
+        u16 head = q->available->ring[f->available_seen++ & (q->size - 1)];
+        must(f->pending_count < countof(f->pending));
+        fake_chain_read(q, head, &f->pending[f->pending_count++]);
+    }
+    u16 *event = (u16 *)&q->used->ring[q->size];
+    *event = f->available_seen;
+}
+
+static void fake_config_read(struct virtio_device *d, u32 offset, void *to, u32 bytes)
+{
+    struct fake *f = fake_of(d);
+    u8 config[60] = {0};
+    u64 sectors = DISK_SECTORS;
+    memcpy(config, &sectors, 8);
+    memcpy(config + 8, &f->size_max, 4);
+    memcpy(config + 12, &f->seg_max, 4);
+    memcpy(config + 36, &f->discard_most, 4);
+    memcpy(to, config + offset, bytes);
+}
+
+static u32 fake_config_generation(__attribute__((unused)) struct virtio_device *d)
+{
+    return 7;
+}
+
+static const struct virtio_transport fake_transport = {
+    .features = fake_features,
+    .accept = fake_accept,
+    .status_read = fake_status_read,
+    .status_write = fake_status_write,
+    .queue_most = fake_queue_most,
+    .queue_start = fake_queue_start,
+    .notify = fake_notify,
+    .config_read = fake_config_read,
+    .config_generation = fake_config_generation,
+};
+
+/* Moves the data of a request; returns the bytes written to the driver's memory. */
+static u32 fake_transfer(struct fake *f, const struct fake_chain *c, const struct blk_header *h)
+{
+    u64 at = h->sector * SECTOR_BYTES;
+    u32 written = 0;
+    for (u32 i = 1; i + 1 < c->count; i++) {
+        const struct virtio_descriptor *d = &c->descriptors[i];
+        must(at + d->bytes <= sizeof(f->disk));
+        must(!f->size_max || d->bytes <= f->size_max);
+        if (h->type == BLK_IN) {
+            must(d->flags & DESCRIPTOR_WRITE);
+            memcpy((void *)d->address, f->disk + at, d->bytes);
+            written += d->bytes;
+        } else {
+            must(!(d->flags & DESCRIPTOR_WRITE));
+            memcpy(f->disk + at, (const void *)d->address, d->bytes);
+        }
+        at += d->bytes;
+    }
+    return written;
+}
+
+static void fake_discard(struct fake *f, const struct fake_chain *c)
+{
+    const struct blk_range *r = (const struct blk_range *)c->descriptors[1].address;
+    must(c->count == 3 && c->descriptors[1].bytes == sizeof(*r));
+    must(r->sectors <= f->discard_most && r->sector + r->sectors <= DISK_SECTORS);
+    memset(f->disk + r->sector * SECTOR_BYTES, 0, r->sectors * SECTOR_BYTES);
+}
+
+static u32 fake_execute(struct fake *f, const struct fake_chain *c)
+{
+    const struct virtio_descriptor *last = &c->descriptors[c->count - 1];
+    const struct blk_header *h = (const struct blk_header *)c->descriptors[0].address;
+    u32 written = 0;
+    must(c->count >= 2 && c->descriptors[0].bytes == sizeof(*h));
+    must(last->bytes == 1 && (last->flags & DESCRIPTOR_WRITE));
+    must(!(f->offered & VIRTIO_BLK_F_SEG_MAX) || c->count - 2 <= max(f->seg_max, 1u));
+    if (f->answer == BLK_OK && (h->type == BLK_IN || h->type == BLK_OUT))
+        written = fake_transfer(f, c, h);
+    else if (h->type == BLK_DISCARD_RANGE)
+        fake_discard(f, c);
+    else if (h->type == BLK_FLUSH_CACHE)
+        f->flushes++;
+    *(u8 *)last->address = f->answer;
+    return written + 1;
+}
+
+static void ring_mutate(struct fake *f, struct virtqueue *q)
+{
+    switch (random_below(&f->chance, 6)) {
+    case 0:
+        q->used->ring[random_below(&f->chance, q->size)].id = (u32)random_next(&f->chance);
+        break;
+    case 1:
+        q->used->ring[random_below(&f->chance, q->size)].id =
+            (u32)random_below(&f->chance, q->size);
+        break;
+    case 2:
+        q->used->ring[random_below(&f->chance, q->size)].bytes = (u32)random_next(&f->chance);
+        break;
+    case 3:
+        q->used->index += (u16)random_below(&f->chance, 5);
+        break;
+    case 4:
+        random_fill(&f->chance, q->descriptors, q->size * sizeof(*q->descriptors));
+        break;
+    default:
+        random_fill(&f->chance, q->used, 4 + q->size * sizeof(struct virtio_used_element));
+    }
+}
+
+/* Answers one pending request, any of them. */
+static void fake_answer(struct fake *f)
+{
+    struct virtqueue *q = f->queue;
+    u32 which = (u32)random_below(&f->chance, f->pending_count);
+    struct fake_chain c = f->pending[which];
+    f->pending[which] = f->pending[--f->pending_count];
+    u32 written = fake_execute(f, &c);
+    struct virtio_used_element *e = &q->used->ring[q->used->index & (q->size - 1)];
+    *e = (struct virtio_used_element){c.head, written};
+    q->used->index++;
+    if (f->hostility && random_below(&f->chance, f->hostility) == 0)
+        ring_mutate(f, q);
+}
+
+/* Lets driver and device work until neither has anything to do. */
+static void fake_work(struct fake *f)
+{
+    for (;;) {
+        host_run();
+        if (f->silent || f->pending_count == 0)
+            return;
+        u64 batch = 1 + random_below(&f->chance, f->pending_count);
+        while (batch-- > 0 && f->pending_count > 0)
+            fake_answer(f);
+        virtio_interrupt(&f->device);
+    }
+}
