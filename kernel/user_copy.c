@@ -59,3 +59,23 @@ s64 copy_in_string(char *to, u64 user_from, u64 most)
     user_memory_close();
     return length == -2 && within < most ? -1 : length;
 }
+
+s64 word_load(u64 address, u32 *value)
+{
+    if (address >= USER_END)
+        return -1;
+    user_memory_open();
+    s64 result = user_load_word((const u32 *)address, value);
+    user_memory_close();
+    return result;
+}
+
+s64 word_swap(u64 address, u32 *expected, u32 value)
+{
+    if (address >= USER_END)
+        return -1;
+    user_memory_open();
+    s64 result = user_swap_word((u32 *)address, expected, value);
+    user_memory_close();
+    return result;
+}

@@ -13,3 +13,11 @@ u64 zero_out(u64 user_to, u64 bytes);
 /* Copies a string with its terminator; returns its length, -1 when memory ended before it did,
    -2 when it is longer than most - 1. */
 s64 copy_in_string(char *to, u64 user_from, u64 most);
+
+/* A word that other CPUs may write at the same time; `address` is a multiple of 4.  0, or -1 when
+   the memory cannot be had. */
+s64 word_load(u64 address, u32 *value);
+
+/* Makes it `value` if it is *expected: 0.  1: it is not, and *expected is what it is.  -1 as above.
+ */
+s64 word_swap(u64 address, u32 *expected, u32 value);

@@ -26,7 +26,8 @@ enum futex_operation {
     FUTEX_CLOCK_REALTIME = 256,
 };
 
-#define BUCKETS 64
+#define BUCKETS    64
+#define SWAPS_MOST 128 /* tries to change a word that other CPUs keep changing */
 
 struct futex_wait {
     struct list link; /* the bucket's */
@@ -93,12 +94,12 @@ static s64 timeout_of(u64 address, s32 operation, u64 *expires_ns)
 /* The word is there nearly always: its page is made ready only when it is not. */
 static s64 word_read(struct thread *t, u64 word, u32 *found)
 {
-    if (likely(copy_in(found, word, sizeof(*found)) == 0))
+    if (likely(word_load(word, found) == 0))
         return 0;
     s64 result = user_prepare(t, word, sizeof(*found), USER_READ);
     if (result)
         return result;
-    return copy_in(found, word, sizeof(*found)) ? -EFAULT : 0;
+    return word_load(word, found) ? -EFAULT : 0;
 }
 
 static s64 futex_wait(struct thread *t, u64 word, u32 value, u32 bits, u64 expires_ns)
@@ -168,32 +169,50 @@ static u32 futex_requeue(struct process *p, u64 word, u64 to, u32 most)
 
 /* FUTEX_WAKE_OP's little program (futex(2)): bits 28-30 the operation, 31: argument is a shift,
    24-27 the comparison, 12-23 and 0-11 two signed arguments. */
-static s64 wake_operation(struct thread *t, u64 word, u32 code, bool *wakes)
+/* What the operation makes of the word; false: there is no such operation. */
+static bool operation_result(u32 code, u32 old, u32 *new)
 {
-    u32 old, new;
-    s32 argument = (s32)(code << 8) >> 20, compared = (s32)(code << 20) >> 20;
-    if (copy_in(&old, word, sizeof(old)))
-        return -EFAULT;
+    s32 argument = (s32)(code << 8) >> 20;
     if (code >> 31)
         argument = (s32)(1u << (argument & 31));
     switch (code >> 28 & 7) {
     case 0:
-        new = (u32)argument;
+        *new = (u32)argument;
         break;
     case 1:
-        new = old + (u32)argument;
+        *new = old + (u32)argument;
         break;
     case 2:
-        new = old | (u32)argument;
+        *new = old | (u32)argument;
         break;
     case 3:
-        new = old & ~(u32)argument;
+        *new = old & ~(u32)argument;
         break;
     case 4:
-        new = old ^ (u32)argument;
+        *new = old ^ (u32)argument;
         break;
     default:
-        return -ENOSYS;
+        return false;
+    }
+    return true;
+}
+
+static s64 wake_operation(struct thread *t, u64 word, u32 code, bool *wakes)
+{
+    u32 old, new;
+    s32 compared = (s32)(code << 20) >> 20;
+    if (word_load(word, &old))
+        return -EFAULT;
+    for (u32 i = 0;; i++) {
+        if (!operation_result(code, old, &new))
+            return -ENOSYS;
+        s64 failed = word_swap(word, &old, new);
+        if (failed < 0)
+            return -EFAULT;
+        if (!failed)
+            break;
+        if (i == SWAPS_MOST)
+            return -EAGAIN; /* as Linux: other CPUs write it without end */
     }
     s32 was = (s32)old;
     switch (code >> 24 & 15) {
@@ -219,7 +238,7 @@ static s64 wake_operation(struct thread *t, u64 word, u32 code, bool *wakes)
         return -ENOSYS;
     }
     (void)t;
-    return copy_out(word, &new, sizeof(new)) ? -EFAULT : 0;
+    return 0;
 }
 
 static s64 futex_wake_op(struct thread *t, u64 word, u32 most, u64 word2, u32 most2, u32 code)
@@ -290,10 +309,12 @@ s64 sys_futex(struct thread *t, u64 word, s32 operation, u32 value, u64 timeout,
 static void owner_died(struct thread *t, u64 word)
 {
     u32 value;
-    if ((word & 3) || copy_in(&value, word, sizeof(value)) || (value & WORD_TID) != t->tid)
+    s64 failed = 1;
+    if ((word & 3) || word_load(word, &value))
         return;
-    value = (value & WORD_HAS_WAITERS) | WORD_OWNER_DIED;
-    if (copy_out(word, &value, sizeof(value)) == 0)
+    for (u32 i = 0; i < SWAPS_MOST && failed == 1 && (value & WORD_TID) == t->tid; i++)
+        failed = word_swap(word, &value, (value & WORD_HAS_WAITERS) | WORD_OWNER_DIED);
+    if (!failed)
         futex_wake(t->process, word, 1, ~0u);
 }
 

@@ -11,6 +11,8 @@ default rel
 global user_copy_bytes
 global user_zero_bytes
 global user_copy_text
+global user_load_word
+global user_swap_word
 
 %macro fixup 2 ; the instruction, where to go on
 [section .fixups progbits alloc noexec nowrite align=4]
@@ -128,3 +130,34 @@ user_copy_text:
     ret
     fixup .word, .fault
     fixup .byte, .fault
+
+; s64 user_load_word(const u32 *from, u32 *value): 0, or -1 when it cannot be read.  In one piece,
+; for another CPU may be writing it.
+user_load_word:
+.load:
+    mov eax, [rdi]
+    mov [rsi], eax
+    xor eax, eax
+    ret
+.fault:
+    mov rax, -1
+    ret
+    fixup .load, .fault
+
+; s64 user_swap_word(u32 *at, u32 *expected, u32 value): 0 when *at was *expected and is `value`
+; now; 1 when it was not, and *expected is what was found; -1 when it cannot be written
+user_swap_word:
+    mov eax, [rsi]
+.swap:
+    lock cmpxchg [rdi], edx
+    jne .other
+    xor eax, eax
+    ret
+.other:
+    mov [rsi], eax
+    mov eax, 1
+    ret
+.fault:
+    mov rax, -1
+    ret
+    fixup .swap, .fault

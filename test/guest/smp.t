@@ -16,7 +16,7 @@ parts() { # parts CPUS PART...
 }
 
 parts 1 affinity registers futex end
-parts 2 affinity registers futex mutex compute pipes memory end
+parts 2 affinity registers words futex mutex compute pipes memory end
 parts 8 affinity registers mutex compute end
 
 "$THUNK" run --accel tcg -c 2 --timeout "$LIMIT" --add "$WORK/data:/data" /bin/cat /proc/cpuinfo /proc/stat \

@@ -55,6 +55,37 @@ static void *pinger(void *which)
     return NULL;
 }
 
+/* --- a word that the program and the kernel both add to ----------------------------------------
+ */
+
+enum { FUTEX_WAKE_OP_PRIVATE = 133, ADD_1 = 1u << 28 | 1u << 12, ADDINGS = 5000 };
+
+static _Atomic uint32_t added, unused;
+static _Atomic int kernel_is_done;
+
+static void *adding(void *which)
+{
+    if (!which) { /* as often as can be, so that the two meet */
+        uint32_t own = 0;
+        while (!atomic_load(&kernel_is_done) || own < ADDINGS) {
+            atomic_fetch_add(&added, 1);
+            own++;
+        }
+        atomic_fetch_sub(&added, own);
+        return NULL;
+    }
+    for (int i = 0; i < ADDINGS; i++)
+        syscall(SYS_futex, &unused, FUTEX_WAKE_OP_PRIVATE, 0, 0L, &added, ADD_1);
+    atomic_store(&kernel_is_done, 1);
+    return NULL;
+}
+
+static void words_part(void)
+{
+    all_run(adding, 2);
+    printf("words: the kernel added %u\n", atomic_load(&added));
+}
+
 static void futex_part(void)
 {
     all_run(pinger, 2);
@@ -321,10 +352,9 @@ static const struct {
     const char *name;
     void (*run)(void);
 } parts[] = {
-    {"futex", futex_part},         {"mutex", mutex_part},
-    {"compute", compute_part},     {"pipes", pipes_part},
-    {"registers", registers_part}, {"memory", memory_part},
-    {"affinity", affinity_part},   {"end", end_part},
+    {"words", words_part},     {"futex", futex_part},       {"mutex", mutex_part},
+    {"compute", compute_part}, {"pipes", pipes_part},       {"registers", registers_part},
+    {"memory", memory_part},   {"affinity", affinity_part}, {"end", end_part},
 };
 
 int main(int argc, char **argv)
