@@ -2,7 +2,8 @@
 #
 #   NAME_seeds.c beside it, when there is one, is a program that writes seeds into a directory
 #
-# A target is linked with runtime/, fs/ and test/host/; what it needs of other layers it includes.
+# A target is linked with runtime/, fs/ and test/host/ (but for the pool of threads, which wants the
+# checks that are off here); what it needs of other layers it includes.
 # `make test` runs each for FUZZ_SECONDS (test/fuzz/fuzz.t); `make fuzz` for FUZZ_LONG_SECONDS.
 # What is found is kept in $(BUILD)/fuzz/NAME_fuzz.corpus, crashes beside it.
 
@@ -11,7 +12,8 @@ FUZZ_LONG_SECONDS ?= 3600
 FUZZ_FLAGS        := $(COMMON) -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
                      -fno-sanitize-recover=all -Wno-missing-prototypes
 FUZZ_LIBRARY      := $(BUILD)/fuzz/library.a
-FUZZ_OBJECTS      := $(patsubst %.c,$(BUILD)/fuzz/object/%.o,$(wildcard runtime/*.c fs/*.c test/host/*.c))
+FUZZ_OBJECTS      := $(patsubst %.c,$(BUILD)/fuzz/object/%.o,$(filter-out test/host/thread_pool.c, \
+                     $(wildcard runtime/*.c fs/*.c test/host/*.c)))
 FUZZ_TARGETS      := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/*_fuzz.c))
 FUZZ_SEEDERS      := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/*_seeds.c))
 
