@@ -79,3 +79,14 @@ s64 word_swap(u64 address, u32 *expected, u32 value)
     user_memory_close();
     return result;
 }
+
+s64 word_change(u64 address, struct word_change change, u32 *old)
+{
+    const u32 steps[3] = {change.keep, change.flip, change.add};
+    if (address >= USER_END)
+        return -1;
+    user_memory_open();
+    s64 result = user_change_word((u32 *)address, steps, old);
+    user_memory_close();
+    return result;
+}

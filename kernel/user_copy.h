@@ -21,3 +21,10 @@ s64 word_load(u64 address, u32 *value);
 /* Makes it `value` if it is *expected: 0.  1: it is not, and *expected is what it is.  -1 as above.
  */
 s64 word_swap(u64 address, u32 *expected, u32 value);
+
+/* Makes it ((word & keep) ^ flip) + add, in one step.  0, and *old is what it was; 1: other CPUs
+   changed it at every try, of which there are 1024; -1 as above. */
+struct word_change {
+    u32 keep, flip, add;
+};
+s64 word_change(u64 address, struct word_change change, u32 *old);

@@ -167,29 +167,27 @@ static u32 futex_requeue(struct process *p, u64 word, u64 to, u32 most)
     return moved;
 }
 
-/* FUTEX_WAKE_OP's little program (futex(2)): bits 28-30 the operation, 31: argument is a shift,
-   24-27 the comparison, 12-23 and 0-11 two signed arguments. */
 /* What the operation makes of the word; false: there is no such operation. */
-static bool operation_result(u32 code, u32 old, u32 *new)
+static bool operation_change(u32 code, struct word_change *change)
 {
-    s32 argument = (s32)(code << 8) >> 20;
+    u32 argument = (u32)((s32)(code << 8) >> 20);
     if (code >> 31)
-        argument = (s32)(1u << (argument & 31));
+        argument = 1u << (argument & 31);
     switch (code >> 28 & 7) {
     case 0:
-        *new = (u32)argument;
+        *change = (struct word_change){.add = argument};
         break;
     case 1:
-        *new = old + (u32)argument;
+        *change = (struct word_change){.keep = ~0u, .add = argument};
         break;
     case 2:
-        *new = old | (u32)argument;
+        *change = (struct word_change){.keep = ~argument, .flip = argument};
         break;
     case 3:
-        *new = old & ~(u32)argument;
+        *change = (struct word_change){.keep = ~argument};
         break;
     case 4:
-        *new = old ^ (u32)argument;
+        *change = (struct word_change){.keep = ~0u, .flip = argument};
         break;
     default:
         return false;
@@ -197,23 +195,22 @@ static bool operation_result(u32 code, u32 old, u32 *new)
     return true;
 }
 
+/* FUTEX_WAKE_OP's little program (futex(2)): bits 28-30 the operation, 31: argument is a shift,
+   24-27 the comparison, 12-23 and 0-11 two signed arguments. */
 static s64 wake_operation(struct thread *t, u64 word, u32 code, bool *wakes)
 {
-    u32 old, new;
+    u32 old;
     s32 compared = (s32)(code << 20) >> 20;
-    if (word_load(word, &old))
-        return -EFAULT;
-    for (u32 i = 0;; i++) {
-        if (!operation_result(code, old, &new))
-            return -ENOSYS;
-        s64 failed = word_swap(word, &old, new);
-        if (failed < 0)
-            return -EFAULT;
-        if (!failed)
-            break;
-        if (i == SWAPS_MOST)
-            return -EAGAIN; /* as Linux: other CPUs write it without end */
+    struct word_change change;
+    if (!operation_change(code, &change))
+        return -ENOSYS;
+    s64 failed = word_change(word, change, &old);
+    if (failed > 0) { /* others have their turn, and then it is tried again */
+        syscall_restart(t);
+        return SYSCALL_LATER;
     }
+    if (failed)
+        return -EFAULT;
     s32 was = (s32)old;
     switch (code >> 24 & 15) {
     case 0:
@@ -237,7 +234,6 @@ static s64 wake_operation(struct thread *t, u64 word, u32 code, bool *wakes)
     default:
         return -ENOSYS;
     }
-    (void)t;
     return 0;
 }
 

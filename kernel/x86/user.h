@@ -42,3 +42,4 @@ u64 user_zero_bytes(void *to, u64 bytes);
 s64 user_copy_text(char *to, const char *from, u64 most);
 s64 user_load_word(const u32 *from, u32 *value);
 s64 user_swap_word(u32 *at, u32 *expected, u32 value);
+s64 user_change_word(u32 *at, const u32 change[3], u32 *old);

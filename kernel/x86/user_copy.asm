@@ -13,6 +13,9 @@ global user_zero_bytes
 global user_copy_text
 global user_load_word
 global user_swap_word
+global user_change_word
+
+%define CHANGES_MOST 1024 ; tries of user_change_word
 
 %macro fixup 2 ; the instruction, where to go on
 [section .fixups progbits alloc noexec nowrite align=4]
@@ -160,4 +163,37 @@ user_swap_word:
 .fault:
     mov rax, -1
     ret
+    fixup .swap, .fault
+
+; s64 user_change_word(u32 *at, const u32 change[3], u32 *old): *at becomes
+; ((*at & change[0]) ^ change[1]) + change[2].  0, and *old is what it was; 1: other CPUs changed it
+; at every try; -1: it cannot be written.  As few instructions between two tries as can be: a program
+; that changes the word in a loop leaves no more room.
+user_change_word:
+    mov r8d, [rsi]
+    mov r9d, [rsi + 4]
+    mov r10d, [rsi + 8]
+    mov ecx, CHANGES_MOST
+.load:
+    mov eax, [rdi]
+.again:
+    mov r11d, eax
+    and r11d, r8d
+    xor r11d, r9d
+    add r11d, r10d
+.swap:
+    lock cmpxchg [rdi], r11d
+    je .changed
+    dec ecx
+    jnz .again
+    mov eax, 1
+    ret
+.changed:
+    mov [rdx], eax
+    xor eax, eax
+    ret
+.fault:
+    mov rax, -1
+    ret
+    fixup .load, .fault
     fixup .swap, .fault
