@@ -25,10 +25,11 @@ static u32 slot_of(u64 index, u32 level)
 
 struct page *cache_lookup(struct inode *i, u64 index)
 {
-    u32 level = i->tree_height;
+    const struct inode_live *l = i->live;
+    u32 level = l ? l->tree_height : 0;
     if (level == 0 || index >> (TREE_ORDER * level))
         return NULL;
-    struct page_node *n = i->pages;
+    struct page_node *n = l->pages;
     while (--level) {
         n = n->slots[slot_of(index, level)];
         if (!n)
@@ -78,17 +79,20 @@ static struct page_node *tree_node(struct inode *i)
 /* The slot for a page, with all nodes above it; NULL when out of memory. */
 static void **tree_slot(struct inode *i, u64 index)
 {
-    while (i->tree_height == 0 || index >> (TREE_ORDER * i->tree_height)) {
+    struct inode_live *l = inode_live(i);
+    if (!l)
+        return NULL;
+    while (l->tree_height == 0 || index >> (TREE_ORDER * l->tree_height)) {
         struct page_node *top = tree_node(i);
         if (!top)
             return NULL;
-        top->slots[0] = i->pages;
-        i->pages = top;
-        i->tree_height++;
-        assert(i->tree_height <= TREE_HEIGHT_MOST);
+        top->slots[0] = l->pages;
+        l->pages = top;
+        l->tree_height++;
+        assert(l->tree_height <= TREE_HEIGHT_MOST);
     }
-    struct page_node *n = i->pages;
-    for (u32 level = i->tree_height - 1; level > 0; level--) {
+    struct page_node *n = l->pages;
+    for (u32 level = l->tree_height - 1; level > 0; level--) {
         void **slot = &n->slots[slot_of(index, level)];
         if (!*slot)
             *slot = tree_node(i);
@@ -126,11 +130,14 @@ static void tree_free(struct filesystem *fs, struct page_node *n, u32 level)
 
 void cache_drop_inode(struct inode *i)
 {
-    if (i->pages)
-        tree_free(i->fs, i->pages, i->tree_height - 1u);
-    i->pages = NULL;
-    i->tree_height = 0;
-    i->pages_cached = 0;
+    struct inode_live *l = i->live;
+    if (!l)
+        return;
+    if (l->pages)
+        tree_free(i->fs, l->pages, l->tree_height - 1u);
+    l->pages = NULL;
+    l->tree_height = 0;
+    l->pages_cached = 0;
 }
 
 void cache_drop(struct page *p)
@@ -141,7 +148,7 @@ void cache_drop(struct page *p)
     *slot = NULL;
     list_remove(&p->link);
     page_free(i->fs, p);
-    if (--i->pages_cached == 0)
+    if (--i->live->pages_cached == 0)
         cache_drop_inode(i);
 }
 
@@ -202,12 +209,12 @@ struct page *cache_add(struct inode *i, u64 index, void *memory)
         if (memory)
             p->memory = NULL; /* it stays the caller's */
         page_free(fs, p);
-        if (i->pages_cached == 0)
+        if (i->live && i->live->pages_cached == 0)
             cache_drop_inode(i);
         return NULL;
     }
     *slot = p;
-    i->pages_cached++;
+    i->live->pages_cached++;
     p->inode = i;
     p->index = index;
     p->holds = 1;

@@ -102,6 +102,31 @@ void inode_forget(struct filesystem *fs, struct inode *i)
     fs->inodes--;
     if (i->type == INODE_DIRECTORY)
         deallocate(fs->environment.heap, i->entries, i->places_capacity * sizeof(void *));
+    inode_live_drop(i);
+}
+
+struct inode_live *inode_live(struct inode *i)
+{
+    if (i->live)
+        return i->live;
+    struct inode_live *l = allocate_zero(i->fs->environment.heap, sizeof(*l));
+    if (!l)
+        return NULL;
+    l->inode = i;
+    list_push_back(&i->fs->live, &l->link);
+    i->live = l;
+    return l;
+}
+
+void inode_live_drop(struct inode *i)
+{
+    struct inode_live *l = i->live;
+    if (!l)
+        return;
+    cache_drop_inode(i);
+    list_remove(&l->link);
+    i->live = NULL;
+    deallocate(i->fs->environment.heap, l, sizeof(*l));
 }
 
 void inode_attributes(const struct inode *i, struct inode_attributes *to)

@@ -81,33 +81,40 @@ struct xattr {
 
 struct page_node;
 
+/* What an inode has only after somebody read, opened or changed it: so a million files that nobody
+   touches cost no memory for it. */
+struct inode_live {
+    struct list link; /* fs->live */
+    struct inode *inode;
+    struct page_node *pages; /* cache.c's tree */
+    u64 pages_cached;
+    u64 ahead_next;   /* read.c: the page at which reading in order goes on */
+    u32 ahead_window; /* pages */
+    u8 tree_height;   /* of `pages`; 0: no page is cached */
+};
+
 struct inode {
     struct inode *hash_next;
     struct filesystem *fs;
     u64 number;
     u64 bytes;
     u8 type;
-    u8 tree_height; /* of `pages`; 0: no page was ever cached */
     u16 mode;
     u32 uid, gid;
     u32 links; /* names that lead here */
     u32 holds;
-    u32 subdirectories;
     s64 accessed_ns, modified_ns, changed_ns;
     struct entry *entry; /* the newest name; NULL: the root, or no name */
     struct xattr *xattrs;
+    struct inode_live *live; /* NULL: nothing but its metadata was ever touched */
     union {
         struct { /* directories */
             struct entry **entries;
-            u32 places, places_capacity, entries_live;
+            u32 places, places_capacity, entries_live, subdirectories;
         };
         struct {                       /* files */
             struct range_map *extents; /* of struct extent; NULL: none */
             u64 blocks;                /* mapped */
-            struct page_node *pages;   /* cache.c's tree */
-            u64 pages_cached;
-            u64 ahead_next;   /* read.c: the page at which reading in order goes on */
-            u32 ahead_window; /* pages */
         };
         struct { /* symlinks */
             const char *target;
@@ -171,6 +178,7 @@ struct filesystem {
     struct inode *root;
     struct setting *settings, *settings_last;
 
+    struct list live;  /* struct inode_live, in no order */
     struct list clock; /* valid pages, next to be looked at first */
     u64 pages;         /* all of them, being read too */
     u64 pages_seen;    /* [statistics] pages brought in */
@@ -185,6 +193,10 @@ struct inode *inode_find(struct filesystem *fs, u64 number);
 /* NULL: out of memory. */
 struct inode *inode_make(struct filesystem *fs, u64 number, u8 type);
 void inode_forget(struct filesystem *fs, struct inode *i);
+/* Makes it when it is not there; NULL: out of memory. */
+struct inode_live *inode_live(struct inode *i);
+/* With its pages, which nobody holds. */
+void inode_live_drop(struct inode *i);
 /* Where a message says which file it speaks of: "/a/b", cut at the front when it is too long. */
 const char *inode_path(const struct inode *i, char *to, u64 size);
 

@@ -375,6 +375,7 @@ void filesystem_mount(const struct filesystem_environment *environment, mount_ha
     arena_init(&fs->arena, h);
     space_init(&fs->space, h, 0);
     list_init(&fs->clock);
+    list_init(&fs->live);
     m->fs = fs;
     m->heap = h;
     m->replay.fs = fs;
@@ -390,12 +391,8 @@ closure_method(status_handler, filesystem_closed, struct filesystem, closed, sta
     status_handler unmounted = fs->unmounted;
     heap h = fs->environment.heap;
     assert(fs->reads_in_flight == 0);
-    if (fs->checksums)
-        cache_drop_inode(fs->checksums);
-    for (u64 b = 0; fs->inode_table && b < fs->inode_buckets; b++)
-        for (struct inode *i = fs->inode_table[b]; i; i = i->hash_next)
-            if (i->type == INODE_FILE)
-                cache_drop_inode(i);
+    while (!list_empty(&fs->live))
+        inode_live_drop(container_of(fs->live.next, struct inode_live, link)->inode);
     inode_tables_release(fs);
     space_destroy(&fs->space);
     arena_release(&fs->arena);

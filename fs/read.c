@@ -340,16 +340,17 @@ bool pages_wait_cancel(struct pages_wait *w)
 u64 pages_read_ahead(struct inode *i, u64 first, u64 count)
 {
     u64 pages = i->type == INODE_FILE ? file_pages(i) : 0;
-    if (first >= pages)
+    struct inode_live *l = first < pages ? inode_live(i) : NULL;
+    if (!l)
         return count;
-    bool in_order = first == i->ahead_next;
-    i->ahead_window = in_order ? min(i->ahead_window * 2, AHEAD_PAGES_MOST) : AHEAD_PAGES_FIRST;
-    i->ahead_window = max(i->ahead_window, AHEAD_PAGES_FIRST);
+    bool in_order = first == l->ahead_next;
+    l->ahead_window = in_order ? min(l->ahead_window * 2, AHEAD_PAGES_MOST) : AHEAD_PAGES_FIRST;
+    l->ahead_window = max(l->ahead_window, AHEAD_PAGES_FIRST);
     /* More than a quarter of the cache would push out what was just brought in. */
     u64 most = max(i->fs->environment.cache_pages_most / 4, count);
-    u64 fetched = max(count, (u64)i->ahead_window);
+    u64 fetched = max(count, (u64)l->ahead_window);
     fetched = min(fetched, most);
     fetched = min(fetched, pages - first);
-    i->ahead_next = first + fetched;
+    l->ahead_next = first + fetched;
     return fetched;
 }
