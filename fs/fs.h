@@ -13,6 +13,10 @@ struct inode;
 
 completion_type(mount_handler, void, struct filesystem *fs, status s);
 
+/* Told of file pages that are mapped into a program; `pages` counts pages of the file.  Applied
+   inside of calls of fs/, asks nothing of it; NULL: nothing is ever mapped. */
+closure_type(mapping_handler, void, struct inode *i, range pages);
+
 /* What the filesystem takes from its surroundings; all of it outlives the mount. */
 struct filesystem_environment {
     heap heap;  /* metadata */
@@ -24,6 +28,14 @@ struct filesystem_environment {
     struct block_device *device;
     const struct executor *executor;
     u64 cache_pages_most; /* the cache evicts clean pages beyond that */
+    /* --- for writing --- */
+    bool read_only;          /* changes are refused with EROFS; so they are when the device is */
+    u64 dirty_pages_most;    /* who writes waits beyond that; write-back begins at half; 0: 4096 */
+    u64 commit_interval_ns;  /* what changed is durable after that by itself; 0: 5 s, ~0: never */
+    s64 (*time_ns)(void);    /* since 1970, for the times of inodes; NULL: they stay as they are */
+    mapping_handler protect; /* the next write of these pages through a mapping must ask again
+                                (page_write_begin): applied before write-back reads them */
+    mapping_handler unmap;   /* these pages go: truncated or punched, or changed by O_DIRECT */
     void (*warn)(const char *format, ...) __attribute__((format(printf, 1, 2))); /* one line */
 };
 
@@ -33,8 +45,13 @@ struct filesystem_environment {
    once. */
 void filesystem_mount(const struct filesystem_environment *environment, mount_handler done);
 /* Nothing new may be asked of it.  What is in flight is cancelled (ECANCELED), and when the device
-   has let go of all of it the memory is given back and `done` applied, from the run loop. */
+   has let go of all of it the memory is given back and `done` applied, from the run loop.  What was
+   not synced is lost, as in a power cut: filesystem_end comes before. */
 void filesystem_unmount(struct filesystem *fs, status_handler done);
+/* Makes everything durable and marks the filesystem as cleanly ended; changes are refused (EROFS)
+   from then on.  `done`: once, from the run loop, with the first failure.  A read-only mount has
+   nothing to do.  Cancelled by filesystem_unmount. */
+void filesystem_end(struct filesystem *fs, status_handler done);
 
 /* What to run, from the image's configuration record: NUL-terminated strings, in order. NULL past
    the last.  Names: "program", "arg" (repeated, arg[0] first), "env" (repeated), "cwd",
@@ -135,3 +152,135 @@ u64 page_cache_reclaim(struct filesystem *fs, u64 pages);
    the article's read.  Holes are zeroed; beyond the end of the file nothing is written and *bytes
    (may be NULL) is less.  done: taken over; applied once.  EIO, ENOMEM, EISDIR. */
 void file_read(struct inode *i, u64 offset, struct sg_list *sg, u64 *bytes, status_handler done);
+
+/* --- changing -----------------------------------------------------------------------------------
+
+   Every change below is made in memory at once, whole or not at all, and seen by everybody; it is
+   durable after the next sync that covers it, or by itself after the commit interval.  Changes
+   become durable in the order in which they were made; data of files follows its own fsync.
+
+   Each may return EAGAIN: not now (the log's buffer is full, blocks are free only after the next
+   commit, too much is dirty).  Then wait with filesystem_wait_room and do it again from the start.
+   All of them: EROFS (read-only mount or device, or the log can no longer be written), ENOSPC,
+   ENOMEM.  Times are set as Linux does. */
+
+struct room_wait {
+    struct list link; /* fs/'s; all zero before it is first used */
+    struct filesystem *fs;
+    status_handler done;
+};
+/* `done`: once, from the run loop, when trying again is worth it; or at the latest when the commit
+   that this starts has ended, with its failure. */
+void filesystem_wait_room(struct filesystem *fs, struct room_wait *w, status_handler done);
+/* True: `done` will not be applied, and is the caller's again.  False: it has been, or there was no
+   wait. */
+bool room_wait_cancel(struct room_wait *w);
+
+struct inode_initial {
+    u32 mode, uid, gid; /* the permission bits, umask applied */
+};
+
+/* A file or directory.  EEXIST, ENAMETOOLONG, EINVAL (an impossible name), ENOTDIR, ENOENT (the
+   directory has been removed). */
+status inode_create(struct inode *directory, const char *name, u64 name_bytes, enum inode_type type,
+                    const struct inode_initial *initial, struct inode **made);
+status symlink_create(struct inode *directory, const char *name, u64 name_bytes, const char *target,
+                      u64 target_bytes, const struct inode_initial *initial, struct inode **made);
+/* A file without a name (O_TMPFILE), with a hold; inode_link may give it one. */
+status inode_create_unnamed(struct filesystem *fs, const struct inode_initial *initial,
+                            struct inode **made);
+/* EPERM (a directory), EEXIST, EMLINK. */
+status inode_link(struct inode *directory, const char *name, u64 name_bytes, struct inode *i);
+/* Files and symlinks: EISDIR, ENOENT.  An inode that is held lives on without a name. */
+status inode_unlink(struct inode *directory, const char *name, u64 name_bytes);
+/* ENOTDIR, ENOTEMPTY, ENOENT. */
+status directory_remove(struct inode *directory, const char *name, u64 name_bytes);
+
+enum rename_flag { RENAME_NO_REPLACE = 1, RENAME_EXCHANGE_NAMES = 2 };
+/* Linux's renameat2: ENOENT, EEXIST, EISDIR, ENOTDIR, ENOTEMPTY, EINVAL (below itself).  Replacing
+   is atomic; the data of a file that replaces another is durable before the rename is. */
+status inode_rename(struct inode *from, const char *from_name, u64 from_bytes, struct inode *to,
+                    const char *to_name, u64 to_bytes, u32 flags);
+
+enum inode_change_what {
+    CHANGE_MODE = 1,
+    CHANGE_UID = 2,
+    CHANGE_GID = 4,
+    CHANGE_ACCESSED = 8,
+    CHANGE_MODIFIED = 16,
+};
+struct inode_change {
+    u32 what; /* CHANGE_* */
+    u32 mode, uid, gid;
+    s64 accessed_ns, modified_ns;
+};
+status inode_change(struct inode *i, const struct inode_change *c);
+/* The file was read: sets its time of access by Linux's relatime rule.  Never fails. */
+void inode_accessed(struct inode *i);
+
+enum xattr_flag { XATTR_CREATE_ONLY = 1, XATTR_REPLACE_ONLY = 2 };
+/* ENODATA, ERANGE (room too small; room 0 asks for *bytes only).  The value is copied. */
+status xattr_get(const struct inode *i, const char *name, u64 name_bytes, void *to, u64 room,
+                 u64 *bytes);
+/* EEXIST, ENODATA, E2BIG (value), ERANGE (name), ENOSPC (too many). */
+status xattr_set(struct inode *i, const char *name, u64 name_bytes, const void *value, u64 bytes,
+                 u32 flags);
+status xattr_remove(struct inode *i, const char *name, u64 name_bytes);
+/* The n-th attribute's name, from 0; NULL at the end. */
+const char *xattr_name(const struct inode *i, u32 n, u64 *name_bytes);
+
+/* --- writing data -------------------------------------------------------------------------------
+
+   begin, copy into the page, end; no waiting in between.  `fetch` says which page of the file has
+   to come in first when EAGAIN is returned: pages_fetch it and begin again.  NO_PAGE: wait for room
+   instead. */
+#define NO_PAGE (~0ull)
+
+struct page_write {
+    struct page *page; /* held from begin to end */
+    u64 fetch;
+};
+/* To write [offset, offset + bytes), which lies in one page.  Blocks are set aside for it, so what
+   begin has allowed is never lost for want of space.  EFBIG. */
+status page_write_begin(struct inode *i, u64 offset, u64 bytes, struct page_write *w);
+/* `bytes` were copied, 0 too; the file grows to offset + bytes if it was shorter. */
+void page_write_end(struct inode *i, u64 offset, u64 bytes, struct page_write *w);
+
+/* Shorter, or longer with a hole.  EAGAIN with *fetch as above.  EFBIG. */
+status file_truncate(struct inode *i, u64 bytes, u64 *fetch);
+
+enum allocate_flag { ALLOCATE_KEEP_SIZE = 1, ALLOCATE_PUNCH = 2, ALLOCATE_ZERO = 4 };
+/* fallocate(2).  ENOSPC before any block is taken; EFBIG, EOPNOTSUPP. */
+status file_allocate(struct inode *i, u32 flags, u64 offset, u64 bytes, u64 *fetch);
+
+/* From `offset` on: where the next data (or hole) begins, for SEEK_DATA and SEEK_HOLE, dirty pages
+   counted as data; the end of the file is a hole.  ENXIO. */
+status file_seek_data(struct inode *i, u64 offset, u64 *found);
+status file_seek_hole(struct inode *i, u64 offset, u64 *found);
+
+/* --- making durable -----------------------------------------------------------------------------
+ */
+
+struct sync_wait {
+    void *sync; /* fs/'s; NULL: nobody waits.  All zero before it is first used */
+};
+
+enum sync_kind {
+    SYNC_DATA,  /* fdatasync: what reading it again needs */
+    SYNC_ALL,   /* fsync: its attributes and its name too */
+    SYNC_WRITE, /* write-back only, not durable: O_DIRECT, sync_file_range */
+};
+/* Writes back the file's pages [first, end) and commits.  `done`: once, from the run loop, or
+   before returning when nothing had to be done.  EIO, ENOSPC: the data stays dirty, and the next
+   sync tries again. */
+void file_sync(struct inode *i, u64 first, u64 end, enum sync_kind kind, struct sync_wait *w,
+               status_handler done);
+/* Everything. */
+void filesystem_sync(struct filesystem *fs, struct sync_wait *w, status_handler done);
+/* As pages_wait_cancel: the commit goes on, nobody waits. */
+bool sync_wait_cancel(struct sync_wait *w);
+
+/* A failure of writing back i's pages in the background that happened after *seen, once; *seen
+   becomes the latest.  An open file keeps `seen`, from inode_failures_seen(i) at open. */
+u64 inode_failures_seen(const struct inode *i);
+status inode_failure(const struct inode *i, u64 *seen);

@@ -69,6 +69,7 @@ struct entry {
     u32 hash;
     u32 place; /* in directory->entries */
     u16 name_bytes;
+    u8 said;     /* checkpoint.h: the checkpoint_epoch that has this name */
     char name[]; /* at least 8 bytes, zeros after a shorter one */
 };
 
@@ -91,6 +92,16 @@ struct inode_live {
     u64 ahead_next;   /* read.c: the page at which reading in order goes on */
     u32 ahead_window; /* pages */
     u8 tree_height;   /* of `pages`; 0: no page is cached */
+
+    /* Of changed inodes; see fs/log.h and fs/writeback.h. */
+    struct list dirty;  /* fs->dirty_inodes: attributes or the length are newer than the log */
+    struct list writes; /* struct data_write, of this inode, from issue to FLUSH */
+    u64 dirty_pages;    /* PAGE_DIRTY or PAGE_WRITING */
+    u64 logged_bytes;   /* the length that the log gives the file */
+    u64 position;       /* log_position behind the last record about it or its name */
+    u64 failures;       /* of writing back, counted */
+    status failure;     /* the last one */
+    struct writeback *writeback; /* the one under way; NULL: none */
 };
 
 struct inode {
@@ -99,6 +110,7 @@ struct inode {
     u64 number;
     u64 bytes;
     u8 type;
+    u8 said; /* checkpoint.h: the checkpoint_epoch that has this inode; 0: none */
     u16 mode;
     u32 uid, gid;
     u32 links; /* names that lead here */
@@ -147,6 +159,9 @@ struct setting {
 enum page_flag {
     PAGE_VALID = 1,
     PAGE_REFERENCED = 2, /* found since the clock's hand passed */
+    PAGE_DIRTY = 4,      /* newer than what is on the disk and on its way there */
+    PAGE_WRITING = 8,    /* a data_write has it, until its FLUSH: not evicted */
+    PAGE_RESERVED = 16,  /* a block is set aside for it */
 };
 
 struct page {
@@ -177,6 +192,17 @@ struct filesystem {
     u64 linked; /* inodes with a name, and the root */
     struct inode *root;
     struct setting *settings, *settings_last;
+
+    /* Writing.  All NULL and zero while nothing was changed since mount. */
+    struct log *log;               /* log.c, commit.c */
+    struct data *data;             /* writeback.c, allocate.c */
+    struct checkpoint *checkpoint; /* checkpoint.c: the one under way */
+    struct segments *segments;     /* segment.c */
+    u8 checkpoint_epoch;           /* not 0 while one is under way; another one each time */
+    bool writable;                 /* changes are possible */
+    status broken;                 /* why they no longer are */
+    struct list dirty_inodes;      /* inode_live.dirty */
+    u64 text_bytes; /* of all names, targets, attributes and checksums, as in their records */
 
     struct list live;  /* struct inode_live, in no order */
     struct list clock; /* valid pages, next to be looked at first */

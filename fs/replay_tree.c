@@ -26,8 +26,8 @@ static status file_resize(struct inode *i, u64 bytes)
     return extent_unmap(i, range_of(blocks, FILE_BLOCKS_MOST));
 }
 
-static status inode_create(struct filesystem *fs, const struct record_inode *n,
-                           struct inode **created)
+static status inode_replay_new(struct filesystem *fs, const struct record_inode *n,
+                               struct inode **created)
 {
     bool root = n->number == INODE_ROOT;
     if (n->number == 0 || n->number > INODE_NUMBER_MOST || root != (fs->root == NULL) ||
@@ -53,7 +53,7 @@ status replay_inode(struct replay *r, const struct record *record)
         return status_error(EBADMSG, "fs: damaged: an inode with impossible attributes", n->number);
     struct inode *i = inode_find(r->fs, n->number);
     if (!i) {
-        status created = inode_create(r->fs, n, &i);
+        status created = inode_replay_new(r->fs, n, &i);
         if (!is_ok(created))
             return created;
     }

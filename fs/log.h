@@ -1,0 +1,89 @@
+/* The log as its writers see it: changes become records, records gather in groups in memory, and a
+   commit makes them durable.  FORMAT.md, sections 4, 5 and 8.
+
+   A change, in any file of fs/:
+
+       status s = log_begin(fs, bytes, LOG_GROWS);     everything that can fail comes before or here
+       if (!is_ok(s))
+           return s;
+       log_record(fs, &record.r, sizeof(record), RECORD_X, text, text_bytes, NULL, 0);
+       log_end(fs);
+       ... change the memory ...                        cannot fail any more
+
+   Between begin and end nothing waits and nothing else is logged; all its records lie in one group.
+
+   The log is always what memory says, short of three things, which a commit writes at its end:
+   attributes of inodes (inode_dirty), lengths of files (their data first), and extents (their data
+   durable first).
+
+   A commit, one at a time (commit.c); requests that come while one runs are the next one's:
+
+       data_commit_begin     which data has arrived at the device; the frees made so far are this
+   commit's FLUSH                 when data has arrived since the last one, or the superblock was
+   written data_commit_flushed   its extents: into the maps, as MAP records; pages clean
+       inodes_commit         INODE records of dirty inodes
+       groups, FLUSH         when there are any
+       space_commit_end      what this commit freed can be used again; waiters are answered
+
+   A failure leaves records and groups where they are for the next commit, which writes the same
+   bytes to the same place; frees stay pending; data_commit_failed makes the pages dirty again.
+   Everything runs in the run loop, serialised as all of fs/ is. */
+#pragma once
+
+#include "fs/internal.h"
+
+/* What a change does to the space that a checkpoint of everything takes. */
+enum log_growth {
+    LOG_GROWS,   /* ENOSPC when a checkpoint would no longer fit into what is kept for the log */
+    LOG_SHRINKS, /* removing: never ENOSPC */
+};
+
+/* Bytes of all records of the change, headers and padding included, at most LOG_CHANGE_MOST.
+   EAGAIN: the buffer is full until the next commit.  EROFS, ENOSPC, ENOMEM. */
+#define LOG_CHANGE_MOST (GROUP_BYTES_MOST - 4096u)
+status log_begin(struct filesystem *fs, u64 bytes, enum log_growth growth);
+void log_record(struct filesystem *fs, struct record *fixed, u64 fixed_bytes, u16 type,
+                const void *text, u64 text_bytes, const void *more, u64 more_bytes);
+void log_end(struct filesystem *fs);
+/* Inside a commit's own steps: as log_begin, but cannot fail (room is kept for what is dirty:
+   log_dirty_reserve has counted it). */
+void log_begin_commit(struct filesystem *fs, u64 bytes);
+
+/* The place in the stream of records behind the last one; what is below log_durable is on the disk.
+ */
+u64 log_position(const struct filesystem *fs);
+u64 log_durable(const struct filesystem *fs);
+
+/* Sets memory aside for `records` that a later commit will write (attributes of a dirty inode, the
+   extents of data being written).  EAGAIN when the bound is reached, ENOMEM. */
+status log_dirty_reserve(struct filesystem *fs, u32 records);
+void log_dirty_unreserve(struct filesystem *fs, u32 records);
+
+/* --- commits ---------------------------------------------------------------------------------- */
+
+struct commit_wait {
+    struct list link; /* all zero before it is first used */
+    status_handler done;
+    u64 position; /* the log up to there is to be durable */
+};
+/* Asks for the commit after this moment.  `done`: once, from the run loop.  With `flush` false only
+   when there is something to log; data that arrived is flushed in any case. */
+void commit_request(struct filesystem *fs, struct commit_wait *w, status_handler done);
+bool commit_wait_cancel(struct commit_wait *w);
+/* Something changed: a commit comes by itself after the interval. */
+void commit_soon(struct filesystem *fs);
+
+/* --- segments (segment.c): where the log may go on --------------------------------------------
+
+   Blocks for the log are kept apart from data before they are needed (standby), so that neither a
+   full disk nor a fragmented one ever stops the log: the standby segments hold a checkpoint of
+   everything and the log of the time until it is durable. */
+
+/* Takes a standby segment, USE_LOG from now on.  False: none is left, which log_begin prevents. */
+bool segment_take(struct filesystem *fs, u64 *block, u32 *blocks);
+/* A segment that no valid superblock reaches any more. */
+void segment_give(struct filesystem *fs, u64 block, u32 blocks);
+/* Standby for a checkpoint of checkpoint_bytes(fs) + `more`: takes further blocks when it can. */
+bool segment_standby_suffices(struct filesystem *fs, u64 more);
+/* What a checkpoint of everything takes, as groups in segments; at least what it will be. */
+u64 checkpoint_bytes(const struct filesystem *fs);
