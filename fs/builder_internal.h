@@ -58,7 +58,7 @@ struct log_writer {
     u32 bytes; /* in the group that is being made, header included */
     u32 records;
     u64 sequence;                              /* of that group */
-    u64 segment, segment_block, segment_start; /* number, block, offset in the log */
+    u64 segment, segment_block, segment_start; /* from 1, block, offset in the log */
     u64 at;                                    /* in the log area, bytes */
     u64 reach_bytes;
     status failure;

@@ -110,7 +110,7 @@ static void segment_start(struct log_writer *w)
     w->segment_start = w->at;
     w->segment_block = w->layout->log_block + w->at / BLOCK_BYTES;
     struct record_segment s = {
-        .number = w->segment,
+        .number = w->sequence,
         .block = w->segment_block,
         .blocks = (u32)min(left, (u64)w->layout->segment_blocks),
     };
@@ -124,7 +124,8 @@ static void segment_end(struct log_writer *w)
     u64 block = w->segment_block + w->layout->segment_blocks;
     u64 left = w->layout->log_block + w->layout->log_blocks - block;
     struct record_next n = {.block = block,
-                            .blocks = (u32)min(left, (u64)w->layout->segment_blocks)};
+                            .blocks = (u32)min(left, (u64)w->layout->segment_blocks),
+                            .sequence = w->sequence + 1};
     group_append(w, &n.r, sizeof(n), RECORD_NEXT, NULL, 0, NULL, 0);
     group_write(w);
     assert(w->at == next);

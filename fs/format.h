@@ -107,7 +107,7 @@ struct record {
 
 struct record_segment {
     struct record r;
-    u64 number, block;
+    u64 number, block; /* number: the sequence of the group that it is in */
     u32 blocks, zero;
 };
 
@@ -115,7 +115,10 @@ struct record_next {
     struct record r;
     u64 block;
     u32 blocks, zero;
+    u64 sequence; /* of the first group there */
 };
+
+#define SEQUENCE_END (1ull << 63)
 
 struct record_checkpoint {
     struct record r;

@@ -14,23 +14,24 @@
 #include "runtime/range_map.h"
 #include "runtime/scope.h"
 
-/* --- arena.c: memory that is given back all at once ------------------------------------------- */
+/* --- arena.c: small pieces of memory, given back all at once ---------------------------------- */
 
-struct arena_chunk {
-    struct arena_chunk *next;
-    u64 bytes;
-};
+#define ARENA_PIECE_MOST 512u /* what is larger comes from the heap by itself */
 
 struct arena {
     heap heap;
     struct arena_chunk *chunks;
+    struct arena_large *large;
     u8 *at, *end; /* what is left of the newest chunk */
     u64 chunk_bytes;
+    void *free[ARENA_PIECE_MOST / 8 + 1]; /* pieces of 8 * n bytes, each points to the next */
 };
 
 void arena_init(struct arena *a, heap h);
 /* Aligned to 8, not cleared; NULL when out of memory. */
 void *arena_allocate(struct arena *a, u64 bytes);
+/* `bytes` is what was asked for; p may be NULL. */
+void arena_free(struct arena *a, void *p, u64 bytes);
 void arena_release(struct arena *a);
 
 /* --- space.c: which blocks are in use --------------------------------------------------------- */
@@ -99,9 +100,10 @@ struct inode_live {
     u64 dirty_pages;    /* PAGE_DIRTY or PAGE_WRITING */
     u64 logged_bytes;   /* the length that the log gives the file */
     u64 position;       /* log_position behind the last record about it or its name */
-    u64 failures;       /* of writing back, counted */
-    status failure;     /* the last one */
-    struct writeback *writeback; /* the one under way; NULL: none */
+    struct inode_live *orphan_next; /* fs->orphans */
+    u64 failures;                   /* of writing back, counted */
+    status failure;                 /* the last one */
+    struct writeback *writeback;    /* the one under way; NULL: none */
 };
 
 struct inode {
@@ -111,25 +113,27 @@ struct inode {
     u64 bytes;
     u8 type;
     u8 said; /* checkpoint.h: the checkpoint_epoch that has this inode; 0: none */
-    u16 mode;
+    u16 mode : 12;
+    u16 unnamed : 1; /* made without a name: inode_link may give it one */
     u32 uid, gid;
     u32 links; /* names that lead here */
     u32 holds;
-    s64 accessed_ns, modified_ns, changed_ns;
+    u32 places_capacity; /* directories: see directory.c */
+    s64 accessed_ns, modified_ns, changed_ns, created_ns;
     struct entry *entry; /* the newest name; NULL: the root, or no name */
     struct xattr *xattrs;
     struct inode_live *live; /* NULL: nothing but its metadata was ever touched */
     union {
         struct { /* directories */
             struct entry **entries;
-            u32 places, places_capacity, entries_live, subdirectories;
+            u32 places, entries_live, subdirectories, place_next;
         };
         struct {                       /* files */
             struct range_map *extents; /* of struct extent; NULL: none */
             u64 blocks;                /* mapped */
         };
         struct { /* symlinks */
-            const char *target;
+            char *target;
         };
     };
 };
@@ -202,7 +206,10 @@ struct filesystem {
     bool writable;                 /* changes are possible */
     status broken;                 /* why they no longer are */
     struct list dirty_inodes;      /* inode_live.dirty */
-    u64 text_bytes; /* of all names, targets, attributes and checksums, as in their records */
+    struct inode_live *orphans;    /* nobody names or holds them, and their FORGET is not logged */
+    u64 next_inode;                /* no number from here on was ever used */
+    u64 text_bytes; /* of all names and checksums as in their records, and all SYMLINK and XATTR_SET
+                       records whole */
 
     struct list live;  /* struct inode_live, in no order */
     struct list clock; /* valid pages, next to be looked at first */
@@ -218,8 +225,11 @@ void inode_tables_release(struct filesystem *fs);
 struct inode *inode_find(struct filesystem *fs, u64 number);
 /* NULL: out of memory. */
 struct inode *inode_make(struct filesystem *fs, u64 number, u8 type);
+/* Nobody names or holds it; its blocks were given back before. */
 void inode_forget(struct filesystem *fs, struct inode *i);
-/* Makes it when it is not there; NULL: out of memory. */
+/* The INODE record of what memory says. */
+void inode_record(const struct inode *i, struct record_inode *r);
+/* Makes it when it is not there; NULL: out of memory.  Whose is made counts as changed just now. */
 struct inode_live *inode_live(struct inode *i);
 /* With its pages, which nobody holds. */
 void inode_live_drop(struct inode *i);
@@ -231,6 +241,41 @@ bool name_valid(const char *name, u64 bytes);
 struct entry *entry_find(struct inode *directory, const char *name, u64 bytes);
 status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes);
 void entry_unlink(struct entry *e);
+/* The halves of entry_link: everything that can fail, and the rest.  `name` was not there. */
+status entry_prepare(struct inode *directory, const char *name, u64 bytes, struct entry **made);
+void entry_attach(struct entry *e, struct inode *i);
+void entry_discard(struct entry *e); /* prepared, not attached */
+/* The root, or a directory with a name: only these take entries, so no ring can form. */
+bool directory_attached(const struct inode *i);
+/* Whether i is `directory` or above it. */
+bool inode_above(const struct inode *i, struct inode *directory);
+
+/* change.c: what the calls that change share. */
+status change_allowed(const struct filesystem *fs);
+s64 change_time(const struct filesystem *fs, s64 otherwise);
+/* What FORGET of an inode needs, so that change_forget cannot fail. */
+status change_forget_secure(struct inode *i);
+void change_forget_log(struct inode *i);
+/* After the record: it is gone, with its blocks and its memory. */
+void change_forget(struct inode *i);
+/* What has no name any more and is held: its FORGET comes with the last inode_release. */
+status orphan_secure(struct inode *i);
+/* The last hold of an inode without a name is gone. */
+void orphan_forget(struct inode *i);
+/* Commits apply this when the log's buffer has room again: what orphan_forget could not log. */
+void orphans_forget(struct filesystem *fs);
+
+/* xattr.c */
+struct xattr *xattr_find(const struct inode *i, const char *name, u64 name_bytes);
+/* NULL: out of memory.  The text is the name, and behind it the value. */
+struct xattr *xattr_make(struct filesystem *fs, const char *name, u64 name_bytes, const void *value,
+                         u64 value_bytes);
+/* With the accounts. */
+void xattr_attach(struct inode *i, struct xattr *x);
+void xattr_discard(struct inode *i, struct xattr *x);
+u32 xattr_count(const struct inode *i);
+u64 xattr_record_bytes(u64 name_bytes, u64 value_bytes);
+u64 symlink_record_bytes(u64 target_bytes);
 
 /* extent.c */
 status extent_map(struct inode *i, const struct record_map *m);
@@ -242,10 +287,12 @@ struct replay {
     bool segment_expected; /* the next record is a segment's first */
     bool begun, ended;     /* the checkpoint */
     u64 generation;
-    u64 segment_number, segment_block;
+    u64 sequence; /* of the group that is being applied */
+    u64 segment_block;
     u32 segment_blocks;
     u64 next_block; /* NEXT was seen: the log goes on there; 0: it was not */
     u32 next_blocks;
+    u64 next_sequence;
 };
 status replay_group(struct replay *r, const struct group *g);
 /* After the last group: what was unlinked while open is forgotten. */

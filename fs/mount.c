@@ -162,7 +162,6 @@ static enum found group_look(const struct mount *m, const struct group **group, 
 static void segment_begin(struct mount *m, u64 block, u32 blocks)
 {
     m->replay.segment_expected = true;
-    m->replay.segment_number++;
     m->replay.segment_block = block;
     m->replay.segment_blocks = blocks;
     m->replay.next_block = 0;
@@ -177,12 +176,12 @@ static status group_apply(struct mount *m, const struct group *g, bool *ended)
     if (!is_ok(s))
         return s;
     const struct superblock *super = &m->fs->super;
-    if (m->sequence == super->reach_sequence) {
+    m->sequence = m->replay.next_block ? m->replay.next_sequence : m->sequence + 1;
+    if (m->sequence > super->reach_sequence) {
         if (!m->replay.ended)
-            return status_error(EBADMSG, "fs: damaged: the checkpoint has no end", m->sequence);
+            return status_error(EBADMSG, "fs: damaged: the checkpoint has no end", g->sequence);
         *ended = super->flags & SUPERBLOCK_CLEAN;
     }
-    m->sequence++;
     if (m->replay.next_block)
         segment_begin(m, m->replay.next_block, m->replay.next_blocks);
     else

@@ -12,7 +12,7 @@
 static status replay_segment(struct replay *r, const struct record *record)
 {
     const struct record_segment *s = (const struct record_segment *)record;
-    if (!r->segment_expected || s->number != r->segment_number || s->block != r->segment_block ||
+    if (!r->segment_expected || s->number != r->sequence || s->block != r->segment_block ||
         s->blocks != r->segment_blocks)
         return status_error(EBADMSG, "fs: damaged: a log segment that is not the expected one",
                             s->block);
@@ -23,13 +23,15 @@ static status replay_segment(struct replay *r, const struct record *record)
 static status replay_next(struct replay *r, const struct record *record)
 {
     const struct record_next *n = (const struct record_next *)record;
-    if (n->blocks < SEGMENT_BLOCKS_MIN || n->block == 0)
+    if (n->blocks < SEGMENT_BLOCKS_MIN || n->block == 0 || n->sequence <= r->sequence ||
+        n->sequence >= SEQUENCE_END)
         return status_error(EBADMSG, "fs: damaged: the next log segment is impossible", n->block);
     status taken = space_take(&r->fs->space, n->block, n->blocks, USE_LOG);
     if (!is_ok(taken))
         return taken;
     r->next_block = n->block;
     r->next_blocks = n->blocks;
+    r->next_sequence = n->sequence;
     return STATUS_OK;
 }
 
@@ -187,6 +189,7 @@ static status replay_record(struct replay *r, const struct record *record, bool 
 status replay_group(struct replay *r, const struct group *g)
 {
     const u8 *at = (const u8 *)(g + 1), *end = (const u8 *)g + g->length;
+    r->sequence = g->sequence;
     for (u32 count = 0; count < g->records; count++) {
         const struct record *record = (const struct record *)at;
         u64 left = (u64)(end - at);

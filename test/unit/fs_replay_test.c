@@ -505,6 +505,61 @@ static void test_tail(void)
     host_disk_destroy(&disk);
 }
 
+/* --- the chain of segments -------------------------------------------------------------------- */
+
+struct chain {
+    u64 sequence; /* that NEXT says */
+    u64 number;   /* that SEGMENT says */
+    u64 written;  /* that the group has */
+};
+
+/* The log goes on in blocks of its own behind the image's. */
+closure_function(builder_tail, write_chain, (const struct chain *chain), struct log_writer *w)
+{
+    const struct chain *c = bound(chain);
+    u64 block = free_block(w) + 2;
+    struct record_next n = {.block = block, .blocks = 4, .sequence = c->sequence};
+    log_put(w, &n.r, sizeof(n), RECORD_NEXT, NULL, 0, NULL, 0);
+    log_group_end(w);
+    if (!w->device)
+        return;
+    u64 at = w->at;
+    w->at = (block - w->layout->log_block) * BLOCK_BYTES;
+    w->sequence = c->written;
+    struct record_segment s = {.number = c->number, .block = block, .blocks = 4};
+    log_put(w, &s.r, sizeof(s), RECORD_SEGMENT, NULL, 0, NULL, 0);
+    put_inode(w, 20, INODE_FILE, 0);
+    put_link(w, RECORD_LINK, 1, 20, "one");
+    log_group_end(w);
+    w->at = at;
+}
+
+static void test_chain(void)
+{
+    static const struct {
+        struct chain chain;
+        bool right;
+        const char *what;
+    } cases[] = {
+        {{3, 3, 3}, true, "the next segment's sequence is the next one"},
+        {{1ull << 40, 1ull << 40, 1ull << 40}, true, "it is a later one"},
+        {{2, 2, 2}, false, "it is the sequence of the group with NEXT"},
+        {{1, 1, 9}, false, "it is an earlier one"},
+        {{1ull << 63, 1ull << 63, 1ull << 63}, false, "it is beyond the last one"},
+        {{9, 3, 9}, false, "the segment's number is another one"},
+        {{9, 9, 10}, false, "the group there has another one"},
+    };
+    for (u32 n = 0; n < countof(cases); n++) {
+        struct host_disk disk;
+        image_with(&disk, stack_closure(write_chain, &cases[n].chain));
+        if (cases[n].right)
+            expect_files(&disk, 1, cases[n].what);
+        else
+            expect_damage(&disk, cases[n].what);
+        host_disk_destroy(&disk);
+    }
+}
+
 static void test_versions(void)
 {
     struct host_disk disk;
@@ -534,6 +589,7 @@ int main(void)
     test_life();
     test_rules();
     test_tail();
+    test_chain();
     test_versions();
     test_tree_destroy(&tree);
     return done_testing();
