@@ -30,6 +30,7 @@ TEST_NEEDS := $(UNIT_TESTS) $(STRESS_TESTS)
 
 -include test/kernel/kernel_tests.mk
 -include test/guest/guest.mk
+-include test/crash/crash.mk
 -include test/fuzz/fuzz.mk
 -include test/bench/bench.mk
 

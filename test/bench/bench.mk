@@ -1,11 +1,11 @@
 # `make bench`: Thunk beside a Linux guest, in one run and one table.
 
 BENCH       := $(BUILD)/bench
-BENCH_GUEST := $(addprefix $(BENCH)/guest/,hello calls threads coldread linux_init first)
+BENCH_GUEST := $(addprefix $(BENCH)/guest/,hello calls threads coldread disk linux_init first)
 
 .PHONY: bench
 bench: setup-test
-	@$(MAKE) --no-print-directory kernel thunk $(BENCH_GUEST) $(BENCH)/until
+	@$(MAKE) --no-print-directory kernel thunk $(BENCH_GUEST) $(BENCH)/until $(BENCH)/many
 	test/bench/linux.sh $(BUILD)
 	test/bench/run.sh $(BUILD)
 	@$(MAKE) --no-print-directory bench-closures
@@ -25,5 +25,9 @@ $(BENCH)/guest/first: test/bench/guest/first.c
 $(BENCH)/until: test/bench/until.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu2x -O2 -Wall -Wextra -Werror -o $@ $<
+
+$(BENCH)/many: $(BUILD)/thunk.o/test/bench/many.o $(filter-out $(BUILD)/thunk.o/tools/%,$(THUNK_OBJECTS)) $(addprefix $(BUILD)/thunk.o/tools/,disk.o say.o)
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^
 
 include test/bench/closures/closures.mk

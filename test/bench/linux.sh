@@ -32,6 +32,7 @@ rm -rf "$linux/disk" && mkdir -p "$linux/disk/dev"
 mknod "$linux/disk/dev/console" c 5 1 2>/dev/null || true
 cp "$build/bench/guest/linux_init" "$linux/disk/init"
 cp "$build/bench/guest/coldread" "$linux/disk/coldread"
+cp "$build/bench/guest/disk" "$linux/disk/disk"
 modules=$(find "$linux/tree/lib/modules" -name '*.ko' -o -name '*.ko.xz')
 : >"$linux/disk/modules"
 for name in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk \

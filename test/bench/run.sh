@@ -164,5 +164,68 @@ say "each run: Thunk $(tr '\n' ' ' <"$work/cold.thunk")Linux $(tr '\n' ' ' <"$wo
 head_row "disk"
 row "cold sequential read of a 64 MiB file, MiB/s" "$thunk_rate" "$linux_rate" ">= 2 x Linux" \
     "$(met "$thunk_rate" ">=" "$(awk -v l="$linux_rate" 'BEGIN { print (l == "-" ? "-" : 2 * l) }')")"
+
+# --- a filesystem that is written to -----------------------------------------------------------------------
+say "writing and reading files, in both guests"
+linux_disk() {
+    rm -f "$work/ext4.img"
+    mkfs.ext4 -q -F "$work/ext4.img" 1G
+    timeout 300 qemu-system-x86_64 -M q35 -accel tcg -cpu "$cpu" -nodefaults -no-user-config -vga none -display none -serial stdio \
+        -no-reboot -m 512M -kernel "$linux/vmlinuz" -initrd "$linux/disk.cpio" \
+        -drive "id=d,file=$work/ext4.img,format=raw,if=none,cache=unsafe,discard=unmap" -device virtio-blk-pci,drive=d \
+        -append "console=ttyS0 quiet panic=-1 MOUNT=rw -- /disk /mnt" 2>/dev/null </dev/null | tr -d '\r'
+}
+mkdir -p "$work/d"
+for _ in 1 2 3; do # by turns
+    timeout 300 "$thunk" run --accel tcg -m 512M --add "$work/d:/d" "$guest/disk" /d \
+        >>"$work/disk.thunk" 2>"$work/disk.err" || say "bench: disk in Thunk: status $?: $(head -1 "$work/disk.err")"
+    linux_disk >>"$work/disk.linux" || true
+done
+head_row "disk, 64 MiB file, virtio-blk, cache=unsafe, against ext4"
+disk_row() { # disk_row NAME KEY RELATION FACTOR PEER: the aim is FACTOR times the better of Linux and PEER
+    local a b aim
+    a=$(awk -v k="$2" '$1 == k { print $2 }' "$work/disk.thunk" | median)
+    b=$(awk -v k="$2" '$1 == k { print $2 }' "$work/disk.linux" | median)
+    aim=$(awk -v l="$b" -v f="$4" -v p="$5" 'BEGIN { print (l == "-" ? "-" : f * (l > p ? l : p)) }')
+    row "$1" "$a" "$b" "$3 $aim ($4 x the better of Linux and peers' $5)" "$(met "$a" "$3" "$aim")"
+}
+disk_row "sequential write + fsync, MiB/s" write_mib_s ">=" 1.3 262
+disk_row "random 4 KiB write, one fsync at the end, IOPS" random_write_iops ">=" 1.3 23800
+disk_row "random 4 KiB write, fdatasync each, IOPS" random_write_fdatasync_iops ">=" 1.3 3500
+disk_row "cached read, sequential, MiB/s (peers' aim 2,000)" cached_read_mib_s ">=" 1 2000
+disk_row "cached read, random 4 KiB, IOPS (peers' aim 300,000)" cached_read_iops ">=" 1 300000
+disk_row "cold read, sequential, MiB/s" cold_read_mib_s ">=" 1.3 562
+disk_row "cold read, random 4 KiB, IOPS" cold_read_iops ">=" 1.3 13000
+disk_row "create, files/s" create_s ">=" 2 6600
+disk_row "unlink, files/s" unlink_s ">=" 2 42000
+latency_row() { # the lower the better
+    local a b
+    a=$(awk -v k="$2" '$1 == k { print $2 }' "$work/disk.thunk" | median)
+    b=$(awk -v k="$2" '$1 == k { print $2 }' "$work/disk.linux" | median)
+    row "$1" "$a" "$b" "<= Linux" "$(met "$a" "<=" "$b")"
+}
+latency_row "fsync while another thread writes, median, us" fsync_median_us
+latency_row "fsync while another thread writes, 99th percentile, us" fsync_99_us
+a=$(awk '$1 == "fsync_beside_mib_s" { print $2 }' "$work/disk.thunk" | median)
+b=$(awk '$1 == "fsync_beside_mib_s" { print $2 }' "$work/disk.linux" | median)
+row "what that thread writes meanwhile, MiB/s" "$a" "$b" "-" "-"
+
+# --- mounting ----------------------------------------------------------------------------------------------
+say "mounting 1, 10,000 and 1,000,000 files"
+head_row "mount"
+mount_row() { # mount_row FILES AIM_MS
+    local ms bytes
+    "$bench/many" "$work/many.img" "$1" "$guest/hello" >"$work/many.out"
+    bytes=$(awk '/bytes a file/ { print $1 }' "$work/many.out")
+    ms=$(for _ in 1 2 3; do
+        timeout 60 "$thunk" run --accel tcg -m 1G --timeline --disk "$work/many.img" 2>&1 >/dev/null </dev/null |
+            awk '/filesystem mounted/ { for (i = 1; i < NF; i++) if ($(i + 1) == "ms") print $i }' | tail -1
+    done | median)
+    row "mount of $1 files, ms of a TCG guest" "$ms" "-" "$2" "$(met "$ms" "<=" "$2")"
+    [ "$1" -lt 1000 ] || row "memory of $1 files that nobody touched, bytes a file" "$bytes" "-" "200" "$(met "$bytes" "<=" 200)"
+}
+mount_row 1 10
+mount_row 10000 20
+mount_row 1000000 1000
 echo
 echo "Counts: -icount shift=0,sleep=off. Linux: Debian's $(cat "$linux/release"), q35, the same static binary as /init." | tee -a "$table"

@@ -1,9 +1,11 @@
 /* /init of the Linux guest where a benchmark needs its disk: loads the modules named in /modules,
    mounts /dev/vda (ext4) on /mnt, and becomes the program named by the words after "--" on the
-   kernel's command line, which is what the kernel passes as arguments. */
+   kernel's command line, which is what the kernel passes as arguments.  MOUNT=rw among the words
+   before it, which the kernel puts into the environment, mounts for writing. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -29,7 +31,9 @@ int main(int argc, char **argv)
         line[strcspn(line, "\n")] = 0;
         load(line);
     }
-    for (int i = 0; i < 200 && mount("/dev/vda", "/mnt", "ext4", MS_RDONLY, NULL) < 0; i++)
+    const char *mode = getenv("MOUNT");
+    unsigned long flags = mode && !strcmp(mode, "rw") ? 0 : MS_RDONLY;
+    for (int i = 0; i < 200 && mount("/dev/vda", "/mnt", "ext4", flags, NULL) < 0; i++)
         usleep(10000);
     if (argc > 1)
         execv(argv[1], argv + 1);
