@@ -8,12 +8,13 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-static const char guest_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const char image_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /* PROGRAM in the folders of `path`, inside the tree; NULL when none has it. */
 static char *program_in_tree(struct tree *t, const char *path, const char *program)
@@ -41,7 +42,7 @@ static char *program_here(const char *program)
         return text_of("%s/%s", folder ? folder : "", program);
     }
     const char *path = getenv("PATH");
-    for (path = path && *path ? path : guest_path; *path;) {
+    for (path = path && *path ? path : image_path; *path;) {
         int length = (int)strcspn(path, ":");
         char *file = text_of("%.*s/%s", length, path, program);
         struct stat st;
@@ -117,7 +118,7 @@ void image_gather(const struct options *o, struct tree *t, char **program)
         add_take(t, o->adds.items[i]);
     if (!o->root && !o->debs.count)
         tree_visit(t, stack_closure(libraries_add, t));
-    char *inside = program_in_tree(t, guest_path, o->program);
+    char *inside = program_in_tree(t, image_path, o->program);
     if (o->root && !inside)
         inside = text_of("%s%s", *o->program == '/' ? "" : "/", o->program);
     *program = inside ? inside : program_take_here(t, o->program);
@@ -151,7 +152,7 @@ static void settings_write(const struct options *o, struct builder *b, const cha
     for (u32 i = 0; i < o->arguments.count; i++)
         setting(b, "arg", o->arguments.items[i]);
     if (!env_has(o, "PATH=")) {
-        char *path = text_of("PATH=%s", guest_path);
+        char *path = text_of("PATH=%s", image_path);
         setting(b, "env", path);
         free(path);
     }
@@ -161,9 +162,9 @@ static void settings_write(const struct options *o, struct builder *b, const cha
     setting(b, "hostname", o->hostname ? o->hostname : "thunk");
 }
 
-static struct builder_options builder_options_now(void)
+static struct builder_options builder_options_now(const struct options *o)
 {
-    struct builder_options b = {.data_checksums = true};
+    struct builder_options b = {.data_checksums = !o->no_checksums};
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
     b.created_ns = (s64)t.tv_sec * (s64)NS_PER_SECOND + t.tv_nsec;
@@ -174,8 +175,18 @@ static struct builder_options builder_options_now(void)
     return b;
 }
 
-void image_write(const struct options *o, struct tree *t, const char *program, int fd,
-                 const char *name)
+static u64 image_bytes(const struct options *o, u64 needed, u64 room_bytes)
+{
+    if (!o->size_bytes)
+        return align_up(needed + room_bytes, 1 * MiB);
+    u64 bytes = align_down(o->size_bytes, 4 * KiB);
+    if (bytes < needed)
+        die(EXIT_FAILED, "--size: the files need at least %llu bytes", (unsigned long long)needed);
+    return bytes;
+}
+
+void image_write(const struct options *o, struct tree *t, const char *program,
+                 const struct image_file *file)
 {
     struct builder *b = builder_create(&malloc_heap);
     if (!b)
@@ -183,23 +194,42 @@ void image_write(const struct options *o, struct tree *t, const char *program, i
     if (!is_ok(tree_build(t, b)))
         exit(EXIT_FAILED);
     settings_write(o, b, program);
-    struct builder_options how = builder_options_now();
+    struct builder_options how = builder_options_now(o);
     u64 needed = builder_size(b, &how);
-    u64 bytes = o->size_bytes ? align_down(o->size_bytes, 4 * KiB) : align_up(needed, 1 * MiB);
-    if (bytes < needed)
-        die(EXIT_FAILED, "--size: the files need at least %llu bytes", (unsigned long long)needed);
-    if (ftruncate(fd, (off_t)bytes) != 0)
-        die(EXIT_FAILED, "%s: cannot be made %llu bytes long: %s", name, (unsigned long long)bytes,
-            strerror(errno));
+    u64 bytes = image_bytes(o, needed, file->room_bytes);
+    if (ftruncate(file->fd, (off_t)bytes) != 0)
+        die(EXIT_FAILED, "%s: cannot be made %llu bytes long: %s", file->name,
+            (unsigned long long)bytes, strerror(errno));
     struct disk d;
-    disk_init(&d, fd, name, bytes);
-    progress("writing %llu MiB", (unsigned long long)(bytes / MiB));
+    disk_init(&d, file->fd, file->name, bytes);
+    d.temporary = file->temporary;
+    progress("writing %llu MiB", (unsigned long long)(needed / MiB));
     status s = builder_write(b, &how, &d.device, &d.poll);
     if (!is_ok(s))
-        die(EXIT_FAILED, "%s: cannot be written: %s", name, status_text(s));
+        die(EXIT_FAILED, "%s: cannot be written: %s", file->name, status_text(s));
     builder_destroy(b);
     progress_end();
-    say_more("%s: %llu bytes", name, (unsigned long long)bytes);
+    say_more("%s: %llu bytes, %llu of them used", file->name, (unsigned long long)bytes,
+             (unsigned long long)needed);
+}
+
+int image_open(const char *path, enum image_use use)
+{
+    struct stat st;
+    int fd = open(path, (use == IMAGE_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    if (fd < 0 && errno == EISDIR)
+        die(EXIT_FAILED, "%s: is a folder, not an image", path);
+    if (fd < 0)
+        die(EXIT_FAILED, "%s: cannot be opened%s: %s", path,
+            use == IMAGE_WRITE ? " for writing" : "", strerror(errno));
+    if (fstat(fd, &st) != 0 || S_ISDIR(st.st_mode))
+        die(EXIT_FAILED, "%s: is a folder, not an image", path);
+    if (S_ISREG(st.st_mode) && st.st_size < (off_t)SECTOR_BYTES)
+        die(EXIT_FAILED, "%s: is too short to be an image", path);
+    if (flock(fd, (use == IMAGE_WRITE ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0)
+        die(EXIT_FAILED, "%s: is in use%s; wait until that has ended", path,
+            errno == EWOULDBLOCK && use == IMAGE_READ ? " by one who writes to it" : "");
+    return fd;
 }
 
 int image_temporary(void)

@@ -92,19 +92,30 @@ static void add_port(struct text_list *l, u32 number, const char *name, int fd)
     words_add(l, "-device", text_of("virtserialport,chardev=port%u,name=%s", number, name));
 }
 
-static void add_devices(struct text_list *l, enum machine_type type, const int *theirs)
+/* A temporary image is written as it comes; one to keep reaches this machine's disk with every
+   FLUSH; one that is only booted stays as it is, and what is written goes to a file of QEMU's own,
+   which is gone with it. */
+static void add_disk(struct text_list *l, const struct options *o, int image)
+{
+    const char *how = o->keep   ? "cache=writeback,discard=unmap"
+                      : o->disk ? "cache=unsafe,snapshot=on"
+                                : "cache=unsafe,discard=unmap,file.locking=off";
+    words_add(l, "-drive",
+              text_of("if=none,id=disk,format=raw,file.filename=/proc/self/fd/%d,%s", image, how));
+    words_add(l, "-device",
+              o->machine == MACHINE_MICROVM ? "virtio-blk-device,drive=disk"
+                                            : "virtio-blk-pci,drive=disk");
+}
+
+static void add_devices(struct text_list *l, const struct options *o, const int *theirs)
 {
     static const char *const ports[] = {[THEIR_STDIN] = "thunk.stdin",
                                         [THEIR_STDOUT] = "thunk.stdout",
                                         [THEIR_STDERR] = "thunk.stderr",
                                         [THEIR_CONTROL] = "thunk.control",
                                         [THEIR_TRACE] = "thunk.trace"};
-    bool mmio = type == MACHINE_MICROVM;
-    words_add(l, "-drive",
-              text_of("if=none,id=disk,format=raw,file.filename=/proc/self/fd/%d,"
-                      "file.locking=off,readonly=on,cache=unsafe",
-                      theirs[THEIR_IMAGE]));
-    words_add(l, "-device", mmio ? "virtio-blk-device,drive=disk" : "virtio-blk-pci,drive=disk");
+    bool mmio = o->machine == MACHINE_MICROVM;
+    add_disk(l, o, theirs[THEIR_IMAGE]);
     words_add(l, "-device", mmio ? "virtio-serial-device" : "virtio-serial-pci");
     for (u32 i = 0; i < countof(ports); i++)
         if (theirs[i] >= 0)
@@ -202,7 +213,7 @@ void machine_start(struct machine *m, const struct options *o, enum accel accel,
     struct text_list l = {};
     words_add(&l, qemu, NULL);
     add_machine(&l, o, accel);
-    add_devices(&l, o->machine, theirs);
+    add_devices(&l, o, theirs);
     add_options(&l, o);
     m->started_ns = now_ns();
     pid_t parent = getpid();

@@ -2,6 +2,7 @@
    the completion came. */
 #include "tools/mounted.h"
 #include "tools/disk.h"
+#include "tools/image.h"
 #include "tools/say.h"
 
 #include <errno.h>
@@ -107,13 +108,14 @@ static u64 image_length(int fd, const char *path)
 
 struct mounted *image_mount(const char *path)
 {
+    return image_mount_open(image_open(path, IMAGE_READ), path);
+}
+
+struct mounted *image_mount_open(int fd, const char *path)
+{
     struct mounted *m = must_allocate(sizeof(*m));
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        die(EXIT_FAILED, "%s: cannot be opened: %s", path, strerror(errno));
     m->name = path;
     disk_init(&m->disk, fd, path, image_length(fd, path));
-    m->disk.device.read_only = true;
     m->executor = (struct executor){.later = mounted_later, .now_ns = mounted_now};
     m->end = &m->first;
     struct filesystem_environment environment = {.heap = &malloc_heap,
@@ -158,13 +160,15 @@ static void path_follow(struct mounted *m, const struct inode *link, char *rest,
     free(longer);
 }
 
-struct inode *mounted_lookup(struct mounted *m, const char *path, enum path_last last)
+/* ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG. */
+static status path_find(struct mounted *m, const char *path, enum path_last last,
+                        struct inode **found)
 {
     struct inode *at = filesystem_root(m->fs);
     u32 links = 0;
     char rest[PATH_BYTES];
     if (strlen(path) >= sizeof(rest))
-        die(EXIT_FAILED, "%s: the path is too long", m->name);
+        return status_error(ENAMETOOLONG, "the path is too long", strlen(path));
     strcpy(rest, path);
     for (char *p = rest; *(p += strspn(p, "/"));) {
         u64 length = strcspn(p, "/");
@@ -176,10 +180,10 @@ struct inode *mounted_lookup(struct mounted *m, const char *path, enum path_last
         else if (!(length == 1 && *p == '.'))
             s = inode_lookup(at, p, length, &next);
         if (!is_ok(s))
-            die(EXIT_FAILED, "%s: %s: %s", m->name, path, strerror(status_errno(s)));
+            return s;
         if (inode_type(next) == INODE_SYMLINK && (*after || last == PATH_LAST_FOLLOWED)) {
             if (++links > SYMLINKS_MOST)
-                die(EXIT_FAILED, "%s: %s: too many symlinks", m->name, path);
+                return status_error(ELOOP, "too many symlinks", links);
             memmove(rest, after, strlen(after) + 1);
             path_follow(m, next, rest, path);
             if (rest[0] == '/')
@@ -190,7 +194,29 @@ struct inode *mounted_lookup(struct mounted *m, const char *path, enum path_last
         at = next;
         p = after;
     }
-    return at;
+    *found = at;
+    return STATUS_OK;
+}
+
+struct inode *mounted_lookup(struct mounted *m, const char *path, enum path_last last)
+{
+    struct inode *found = NULL;
+    status s = path_find(m, path, last, &found);
+    if (!is_ok(s))
+        die(EXIT_FAILED, "%s: %s: %s", m->name, path, strerror(status_errno(s)));
+    return found;
+}
+
+bool mounted_has(struct mounted *m, const char *path)
+{
+    struct inode *found = NULL;
+    return is_ok(path_find(m, path, PATH_LAST_FOLLOWED, &found)) && inode_type(found) == INODE_FILE;
+}
+
+void mounted_setting(struct mounted *m, const char *name, const struct text_list *values)
+{
+    (void)values;
+    die(EXIT_FAILED, "%s: its %s cannot be changed yet; build the image anew", m->name, name);
 }
 
 u64 mounted_read(struct mounted *m, struct inode *i, u64 offset, void *to, u64 bytes)

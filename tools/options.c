@@ -106,6 +106,19 @@ static void take_disk(struct options *o, const char *value)
     o->disk = value;
 }
 
+static void take_keep(struct options *o, const char *value)
+{
+    if (!*value)
+        die(EXIT_USAGE, "--keep: write the name of an image");
+    o->keep = value;
+}
+
+static void take_no_checksums(struct options *o, const char *value)
+{
+    (void)value;
+    o->no_checksums = true;
+}
+
 static void take_output(struct options *o, const char *value)
 {
     o->output = value;
@@ -234,6 +247,17 @@ static void take_help(struct options *o, const char *value)
     }
     puts(
         "\nWithout --root, PROGRAM is taken from this machine with the shared libraries it needs.");
+    if (o->verb == VERB_RUN)
+        puts("\nThe program can write to its disk.  Without --keep all of that is gone afterwards: "
+             "the\n"
+             "image is a temporary one, and --disk IMAGE is not changed.  With --keep it stays, "
+             "and what\n"
+             "the program has synced is on this machine's disk, whatever happens then.  An IMAGE "
+             "that\n"
+             "exists is booted as it is: PROGRAM (inside it), ARGs, -e, --cwd and --hostname may "
+             "be\n"
+             "new ones, or be left out; --root, --add, --deb and --size count only when it is "
+             "made.");
     exit(EXIT_OK);
 }
 
@@ -247,14 +271,18 @@ static const struct option table[] = {
     {"-m", "SIZE", take_memory, "memory (default 256M)"},
     {"-c", "CPUS", take_cpus, "processors, 1 to 64 (default 1)"},
     {"--net", "none", take_net, "the network (none)"},
-    {"--disk", "IMAGE", take_disk, "run: boot this image instead of building one"},
+    {"--disk", "IMAGE", take_disk, "run: boot this image; what the program writes is thrown away"},
+    {"--keep", "IMAGE", take_keep,
+     "run: build the image there, or boot it when it is there;"
+     " what the program writes stays in it"},
     {"-o", "IMAGE", take_output, "build: where to write the image"},
     {"--config", "FILE", take_config, "options from a JSON file"},
     {"--accel", "auto|kvm|tcg", take_accel, "auto tries KVM, and takes TCG when it cannot run"},
     {"--machine", "microvm|q35|pc", take_machine, "the kind of machine (default microvm)"},
     {"--firmware", "direct", take_firmware, "how the kernel is loaded (direct)"},
     {"--format", "raw", take_format, "build: the image's format (raw)"},
-    {"--size", "SIZE", take_size, "build: the size of the disk"},
+    {"--size", "SIZE", take_size, "the size of the disk (build: contents and 64M; run: 1G more)"},
+    {"--no-checksums", NULL, take_no_checksums, "files of the image get no data checksums"},
     {"--strace", NULL, take_strace, "show the program's system calls on stderr"},
     {"--trace", "FILE", take_trace, "write a trace, for Perfetto or chrome://tracing"},
     {"--flame", "FILE.svg", take_flame, "write a flame graph by closure and system call"},
@@ -266,7 +294,6 @@ static const struct option table[] = {
     {"--timeout", "SECONDS", take_timeout, "end it after that time, status 124"},
     {"--help", NULL, take_help, "this text"},
     {"-p", "HOST:GUEST", NULL, "there is no network yet, so no port can be forwarded"},
-    {"--keep", "IMAGE", NULL, "the filesystem cannot be written to yet"},
     {"--capture", "FILE", NULL, "there is no network yet, so nothing can be captured"},
     {},
 };
@@ -300,8 +327,13 @@ static void options_check(const struct options *o)
         die(EXIT_USAGE, "--disk: is for thunk run; use -o to name the image to build");
     if (o->output && o->verb == VERB_RUN)
         die(EXIT_USAGE, "-o: is for thunk build");
-    if (o->size_bytes && o->verb == VERB_RUN)
-        die(EXIT_USAGE, "--size: is for thunk build");
+    if (o->keep && o->verb == VERB_BUILD)
+        die(EXIT_USAGE, "--keep: is for thunk run; use -o to name the image to build");
+    if (o->keep && o->disk)
+        die(EXIT_USAGE, "--keep and --disk: write one of them; only --keep changes the image");
+    if (o->disk && (o->size_bytes || o->no_checksums))
+        die(EXIT_USAGE, "%s: is for an image that is made",
+            o->size_bytes ? "--size" : "--no-checksums");
     if ((o->trace || o->flame) && o->verb == VERB_BUILD)
         die(EXIT_USAGE, "%s: is for thunk run", o->trace ? "--trace" : "--flame");
     if ((o->trace && !*o->trace) || (o->flame && !*o->flame))
@@ -311,7 +343,7 @@ static void options_check(const struct options *o)
     if (o->disk && (o->program || o->root || o->adds.count || o->debs.count || o->env.count ||
                     o->cwd || o->hostname))
         die(EXIT_USAGE, "--disk: the image says already what is run, with what files and how");
-    if (!o->disk && !o->program)
+    if (!o->disk && !o->keep && !o->program)
         die(EXIT_USAGE, "write what is to be run: thunk %s [options] PROGRAM [ARG...]", verb);
     if (o->verb == VERB_BUILD && !o->output)
         die(EXIT_USAGE, "write where the image goes: thunk build -o IMAGE ...");

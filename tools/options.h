@@ -20,8 +20,10 @@ struct options {
     u64 memory_bytes;
     u32 cpus;           /* 1 to CPUS_MOST */
     const char *disk;   /* --disk */
+    const char *keep;   /* --keep */
     const char *output; /* -o */
-    u64 size_bytes;     /* 0: as large as needed */
+    u64 size_bytes;     /* 0: the usual room beyond the contents */
+    bool no_checksums;  /* of data */
     enum accel accel;
     enum machine_type machine;
     bool strace, timeline;
@@ -29,7 +31,7 @@ struct options {
     u32 gdb_port;              /* 0: none */
     u64 timeout_ns;            /* 0: none */
     struct text_list kernel_args, qemu_args;
-    const char *program;        /* NULL with --disk */
+    const char *program;        /* NULL with --disk; it may be with --keep */
     struct text_list arguments; /* after the program's name */
 };
 

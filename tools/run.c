@@ -2,6 +2,7 @@
 #include "tools/run.h"
 #include "tools/deb.h"
 #include "tools/image.h"
+#include "tools/keep.h"
 #include "tools/relay.h"
 #include "tools/trace.h"
 
@@ -117,7 +118,8 @@ static const char *kvm_try(void)
     tree_init(&t);
     tree_add_memory(&t, "/probe", probe_program, sizeof(probe_program), 0755);
     int fd = image_temporary();
-    image_write(&o, &t, "/probe", fd, "the probe's image");
+    image_write(&o, &t, "/probe",
+                &(struct image_file){.fd = fd, .name = "the probe's image", .temporary = true});
     machine_start(&machine, &o, ACCEL_KVM, fd);
     relay_run(&machine, RELAY_SILENT, now_ns() + PROBE_NS, -1, &result);
     close(fd);
@@ -195,27 +197,54 @@ const char *kvm_refusal(void)
 
 /* --- run -------------------------------------------------------------------------------------- */
 
-static int disk_open(const char *path)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        die(EXIT_FAILED, "%s: cannot be opened: %s", path, strerror(errno));
-    if (fstat(fd, &st) != 0 || S_ISDIR(st.st_mode))
-        die(EXIT_FAILED, "%s: is a folder, not an image", path);
-    if (S_ISREG(st.st_mode) && st.st_size < (off_t)SECTOR_BYTES)
-        die(EXIT_FAILED, "%s: is too short to be an image", path);
-    return fd;
-}
-
-static int image_make(const struct options *o)
+static int image_make_temporary(const struct options *o)
 {
     struct tree t;
     char *program;
     image_gather(o, &t, &program);
     int fd = image_temporary();
-    image_write(o, &t, program, fd, "the temporary image");
+    image_write(o, &t, program,
+                &(struct image_file){.fd = fd,
+                                     .name = "the temporary image",
+                                     .room_bytes = ROOM_TEMPORARY,
+                                     .temporary = true});
     return fd;
+}
+
+/* Written beside its final place and renamed, so that a failure leaves what was there. */
+static void image_make(const struct options *o, const char *path)
+{
+    struct tree t;
+    char *program;
+    image_gather(o, &t, &program);
+    char *partial = text_of("%s.part%d", path, (int)getpid());
+    int fd = open(partial, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        die(EXIT_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+    unfinished = partial;
+    image_write(o, &t, program,
+                &(struct image_file){.fd = fd, .name = path, .room_bytes = ROOM_BUILT});
+    if (close(fd) != 0 || rename(partial, path) != 0)
+        die(EXIT_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+    unfinished = NULL;
+}
+
+/* The image of --keep: made when it is not there; what is there stays, and runs what the command
+   line says. */
+static int image_keep(const struct options *o)
+{
+    struct stat st;
+    if (stat(o->keep, &st) == 0) {
+        int fd = image_open(o->keep, IMAGE_WRITE);
+        keep_settings(o, fd);
+        return fd;
+    }
+    if (errno != ENOENT)
+        die(EXIT_FAILED, "%s: %s", o->keep, strerror(errno));
+    if (!o->program)
+        die(EXIT_USAGE, "--keep %s: does not exist yet; write what is to be run", o->keep);
+    image_make(o, o->keep);
+    return image_open(o->keep, IMAGE_WRITE);
 }
 
 /* What the machine said last. */
@@ -314,7 +343,7 @@ static bool trace_finish(const struct options *o, const struct trace_outputs *ou
 {
     if (!o->trace && !o->flame)
         return true;
-    const char *title = o->program ? o->program : o->disk;
+    const char *title = o->program ? o->program : o->disk ? o->disk : o->keep;
     struct trace_file *f = trace_open(outputs->stream);
     if (!f) {
         say("the trace cannot be read back: %s", strerror(errno));
@@ -348,7 +377,9 @@ int run_command(int count, char **words)
     standard_streams_hold();
     options_read(&o, VERB_RUN, count, words);
     atexit(clean_up);
-    int fd = o.disk ? disk_open(o.disk) : image_make(&o);
+    int fd = o.disk   ? image_open(o.disk, IMAGE_READ)
+             : o.keep ? image_keep(&o)
+                      : image_make_temporary(&o);
     enum accel accel = o.accel;
     if (accel == ACCEL_AUTO) {
         const char *refusal = kvm_refusal();
@@ -370,20 +401,8 @@ int run_command(int count, char **words)
 int build_command(int count, char **words)
 {
     static struct options o;
-    struct tree t;
-    char *program;
     options_read(&o, VERB_BUILD, count, words);
-    image_gather(&o, &t, &program);
     atexit(clean_up);
-    /* Written beside its final place and renamed, so that a failure leaves what was there. */
-    char *partial = text_of("%s.part%d", o.output, (int)getpid());
-    int fd = open(partial, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0)
-        die(EXIT_FAILED, "%s: cannot be written: %s", o.output, strerror(errno));
-    unfinished = partial;
-    image_write(&o, &t, program, fd, o.output);
-    if (close(fd) != 0 || rename(partial, o.output) != 0)
-        die(EXIT_FAILED, "%s: cannot be written: %s", o.output, strerror(errno));
-    unfinished = NULL;
+    image_make(&o, o.output);
     return EXIT_OK;
 }

@@ -37,7 +37,11 @@ printf '{"RunConfig": {"CPUs": 65}}' >"$WORK/config"
 refused "65 processors in a JSON file" 2 "CPUs: .*1 to 64" run --config "$WORK/config" true
 refused "a network" 2 "--net user" run --net user true
 refused "a port" 2 "-p: .*network" run -p 80:80 true
-refused "--keep" 2 "--keep: .*written" run --keep x true
+refused "--keep without a name" 2 "--keep" run --keep "" true
+refused "--keep of a build" 2 "--keep: .*-o" build -o "$WORK/x" --keep x true
+refused "--keep and --disk" 2 "--keep and --disk" run --keep x --disk y
+refused "--keep of what is not there, and no program" 2 "does not exist yet" run --keep "$WORK/absent"
+refused "--size of an image that is there" 2 "--size" run --disk x --size 1G
 refused "--trace of a build" 2 "--trace" build -o "$WORK/x" --trace x true
 refused "--trace without a name" 2 "--trace" run --trace "" true
 refused "--flame over the trace" 2 "--flame x" run --trace x --flame x true
