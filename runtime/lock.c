@@ -74,32 +74,47 @@ static const struct spinlock *lock_last(void)
     return NULL;
 }
 
-static void lock_pop(__attribute__((unused)) const struct spinlock *l)
-{
-}
-
 #endif
 
 void (*lock_waiting)(void);
 
-static void lock_take(struct spinlock *l)
+/* Reading does not take the cache line away from the holder. */
+static void lock_wait(struct spinlock *l)
 {
-    while (__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE)) {
-        /* Reading does not take the cache line away from the holder. */
+    do {
         while (__atomic_load_n(&l->held, __ATOMIC_RELAXED)) {
             __builtin_ia32_pause();
             if (lock_waiting)
                 lock_waiting();
         }
-    }
+    } while (__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE));
+}
+
+static void lock_take(struct spinlock *l)
+{
+    if (__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE))
+        lock_wait(l);
     lock_push(l);
 }
 
+#ifdef CLOSURE_CHECKS
 void spin_lock(struct spinlock *l)
 {
     lock_check_order(l, NULL);
     lock_take(l);
 }
+
+void spin_unlock(struct spinlock *l)
+{
+    lock_pop(l);
+    __atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
+}
+#else
+void spin_wait(struct spinlock *l)
+{
+    lock_wait(l);
+}
+#endif
 
 void spin_lock_beside(struct spinlock *l)
 {
@@ -115,12 +130,6 @@ bool spin_try(struct spinlock *l)
         return false;
     lock_push(l);
     return true;
-}
-
-void spin_unlock(struct spinlock *l)
-{
-    lock_pop(l);
-    __atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
 }
 
 bool spin_held(const struct spinlock *l)

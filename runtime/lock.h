@@ -34,12 +34,28 @@ struct spinlock {
 
 #define SPINLOCK(rank_value, name_text) ((struct spinlock){0, (rank_value), (name_text)})
 
+#ifdef CLOSURE_CHECKS
 void spin_lock(struct spinlock *l);
+void spin_unlock(struct spinlock *l);
+#else
+/* Somebody has it. */
+void spin_wait(struct spinlock *l);
+
+static inline void spin_lock(struct spinlock *l)
+{
+    if (unlikely(__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE)))
+        spin_wait(l);
+}
+
+static inline void spin_unlock(struct spinlock *l)
+{
+    __atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
+}
+#endif
 /* A second lock of the same rank as the one taken last, which lies at a lower address. */
 void spin_lock_beside(struct spinlock *l);
 /* False, at once, when somebody has it.  For dumps and for thieves. */
 bool spin_try(struct spinlock *l);
-void spin_unlock(struct spinlock *l);
 bool spin_held(const struct spinlock *l);
 
 /* Called again and again by a CPU that waits for a lock with interrupts off; NULL: nothing to do.
