@@ -64,7 +64,7 @@ bool closure_queue_empty(const struct closure_queue *q)
 
 /* Reserves the position whose place shows `position + lag`; false when that place is a round
    behind: the ring is full (for producers), empty or still being filled (for consumers). */
-static bool ring_reserve(struct thunk_queue *q, u64 *position, u64 lag, u64 *reserved)
+static inline bool ring_reserve(struct thunk_queue *q, u64 *position, u64 lag, u64 *reserved)
 {
     u64 at = __atomic_load_n(position, __ATOMIC_RELAXED);
     for (;;) {
@@ -82,7 +82,7 @@ static bool ring_reserve(struct thunk_queue *q, u64 *position, u64 lag, u64 *res
     return true;
 }
 
-static bool ring_add(struct thunk_queue *q, struct closure_header *header, u64 *at)
+static inline bool ring_add(struct thunk_queue *q, struct closure_header *header, u64 *at)
 {
     if (!ring_reserve(q, &q->add_position, 0, at))
         return false;
@@ -92,7 +92,7 @@ static bool ring_add(struct thunk_queue *q, struct closure_header *header, u64 *
     return true;
 }
 
-static struct closure_header *ring_take(struct thunk_queue *q)
+static inline struct closure_header *ring_take(struct thunk_queue *q)
 {
     u64 at;
     if (!ring_reserve(q, &q->take_position, 1, &at))
@@ -161,20 +161,25 @@ void thunk_queue_init(struct thunk_queue *q)
 bool thunk_queue_add(struct thunk_queue *q, struct closure_header *header)
 {
     u64 at;
-    if (__atomic_load_n(&q->spill_count, __ATOMIC_ACQUIRE) || !ring_add(q, header, &at)) {
+    if (unlikely(__atomic_load_n(&q->spill_count, __ATOMIC_ACQUIRE)) ||
+        unlikely(!ring_add(q, header, &at))) {
         spill_add(q, header);
         return false;
     }
     return at == __atomic_load_n(&q->take_position, __ATOMIC_RELAXED);
 }
 
+static __attribute__((noinline)) struct closure_header *spill_take(struct thunk_queue *q)
+{
+    spill_move(q);
+    return ring_take(q);
+}
+
 struct closure_header *thunk_queue_take(struct thunk_queue *q)
 {
     struct closure_header *taken = ring_take(q);
-    if (!taken && __atomic_load_n(&q->spill_count, __ATOMIC_RELAXED)) {
-        spill_move(q);
-        taken = ring_take(q);
-    }
+    if (!taken && unlikely(__atomic_load_n(&q->spill_count, __ATOMIC_RELAXED)))
+        taken = spill_take(q);
     if (taken)
         taken->next = NULL;
     return taken;
