@@ -82,16 +82,25 @@ static void scope_take_step(struct scope_step step)
         executor_later_status(step.executor, step.closer, STATUS_OK);
 }
 
-/* Gives up a share of `pending`; afterwards nothing of s may be touched. */
-static void scope_release(struct scope *s)
+/* With the lock held, which it gives back. */
+static __attribute__((noinline)) void scope_drained(struct scope *s)
 {
-    struct scope_step step = {.executor = NULL};
-    spin_lock(&s->lock);
-    assert(s->pending != 0);
-    if (--s->pending == 0)
-        step = scope_drained_locked(s);
+    struct scope_step step = scope_drained_locked(s);
     spin_unlock(&s->lock);
     scope_take_step(step);
+}
+
+/* Gives up a share of `pending`; afterwards nothing of s may be touched.  Nearly always nobody
+   waits for the scope. */
+static inline void scope_release(struct scope *s)
+{
+    spin_lock(&s->lock);
+    assert(s->pending != 0);
+    if (--s->pending == 0 && unlikely(s->waiter || s->closing || s->timed)) {
+        scope_drained(s);
+        return;
+    }
+    spin_unlock(&s->lock);
 }
 
 /* --- the end of an operation ------------------------------------------------------------------ */
@@ -104,16 +113,10 @@ static void failure_note_locked(struct scope *s, status outcome)
         s->first_failure = outcome;
 }
 
-/* With the scope's lock held, which it gives back: ends o when nothing holds it any more. */
-static void operation_check(struct operation *o)
+/* With the scope's lock held, which it gives back: nothing holds o any more. */
+static inline void operation_end(struct scope *s, struct operation *o, status outcome)
 {
-    struct scope *s = o->scope;
-    if (!o->landed || o->pins) {
-        spin_unlock(&s->lock);
-        return;
-    }
     status_handler done = o->done;
-    status outcome = o->outcome;
     list_remove(&o->link);
     __atomic_store_n(&o->scope, NULL, __ATOMIC_RELAXED);
     failure_note_locked(s, outcome);
@@ -122,11 +125,20 @@ static void operation_check(struct operation *o)
     scope_release(s);
 }
 
-closure_method(status_handler, operation_landed, struct operation, landed_with, status outcome)
+/* The same, if nothing holds it. */
+static void operation_check(struct operation *o)
 {
-    struct operation *o = owner();
     struct scope *s = o->scope;
-    spin_lock(&s->lock);
+    if (o->landed && !o->pins)
+        operation_end(s, o, o->outcome);
+    else
+        spin_unlock(&s->lock);
+}
+
+/* With the lock held, which it gives back: o was pinned when it landed. */
+static __attribute__((noinline)) void operation_landed_pinned(struct operation *o, status outcome)
+{
+    struct scope *s = o->scope;
     o->landed = true;
     o->outcome = outcome;
     if (o->timed && s->executor->timer_cancel(s->executor, &o->deadline)) {
@@ -134,6 +146,17 @@ closure_method(status_handler, operation_landed, struct operation, landed_with, 
         o->pins--;
     }
     operation_check(o);
+}
+
+closure_method(status_handler, operation_landed, struct operation, landed_with, status outcome)
+{
+    struct operation *o = owner();
+    struct scope *s = o->scope;
+    spin_lock(&s->lock);
+    if (o->pins)
+        operation_landed_pinned(o, outcome);
+    else
+        operation_end(s, o, outcome);
 }
 
 /* --- cancelling ------------------------------------------------------------------------------- */
@@ -181,41 +204,50 @@ closure_method(thunk, operation_deadline, struct operation, deadline_passed)
 
 /* --- starting --------------------------------------------------------------------------------- */
 
-static void operation_init(struct operation *o, struct scope *s, cancel_handler cancel,
-                           status_handler done)
+static inline void operation_init(struct operation *o, struct scope *s, cancel_handler cancel,
+                                  status_handler done, bool issued)
 {
     __atomic_store_n(&o->scope, s, __ATOMIC_RELAXED);
     o->cancel = cancel;
     o->done = done;
     o->number = s->started++;
-    o->pins = 1; /* until operation_started */
-    o->landed = o->told = o->timed = o->issued = false;
+    o->pins = !issued; /* until operation_started */
+    o->landed = o->told = o->timed = false;
+    o->issued = issued;
     o->started_ns = s->executor->now_ns(s->executor);
+    init_method(&o->landed_with, operation_landed);
+}
+
+/* NULL: the scope is closing. */
+static inline status_handler operation_add(struct scope *s, struct operation *o,
+                                           cancel_handler cancel, status_handler done, bool issued)
+{
+    spin_lock(&s->lock);
+    bool refused = s->closing;
+    if (likely(!refused)) {
+        operation_init(o, s, cancel, done, issued);
+        list_push_back(&s->running, &o->link);
+        s->pending++;
+    }
+    spin_unlock(&s->lock);
+    return refused ? NULL : &o->landed_with;
 }
 
 status_handler operation_start(struct scope *s, struct operation *o, cancel_handler cancel,
                                status_handler done)
 {
-    spin_lock(&s->lock);
-    bool refused = s->closing;
-    if (!refused) {
-        operation_init(o, s, cancel, done);
-        list_push_back(&s->running, &o->link);
-        s->pending++;
-    }
-    spin_unlock(&s->lock);
-    if (refused)
-        return NULL;
-    init_method(&o->landed_with, operation_landed);
-    return &o->landed_with;
+    return operation_add(s, o, cancel, done, false);
 }
 
-status_handler operation_start_until(struct scope *s, struct operation *o, cancel_handler cancel,
-                                     u64 deadline_ns, status_handler done)
+status_handler operation_begin(struct scope *s, struct operation *o, cancel_handler cancel,
+                               status_handler done)
 {
-    status_handler landed = operation_start(s, o, cancel, done);
-    if (!landed)
-        return NULL;
+    return operation_add(s, o, cancel, done, true);
+}
+
+static void operation_set_deadline(struct operation *o, u64 deadline_ns)
+{
+    struct scope *s = o->scope;
     init_method(&o->deadline_passed, operation_deadline);
     o->deadline = (struct timer){.pending = false};
     spin_lock(&s->lock);
@@ -223,6 +255,23 @@ status_handler operation_start_until(struct scope *s, struct operation *o, cance
     o->pins++;
     s->executor->timer_set(s->executor, &o->deadline, deadline_ns, &o->deadline_passed);
     spin_unlock(&s->lock);
+}
+
+status_handler operation_start_until(struct scope *s, struct operation *o, cancel_handler cancel,
+                                     u64 deadline_ns, status_handler done)
+{
+    status_handler landed = operation_start(s, o, cancel, done);
+    if (landed)
+        operation_set_deadline(o, deadline_ns);
+    return landed;
+}
+
+status_handler operation_begin_until(struct scope *s, struct operation *o, cancel_handler cancel,
+                                     u64 deadline_ns, status_handler done)
+{
+    status_handler landed = operation_begin(s, o, cancel, done);
+    if (landed)
+        operation_set_deadline(o, deadline_ns);
     return landed;
 }
 

@@ -99,6 +99,16 @@ operation_start_until(struct scope *s, struct operation *o, cancel_handler cance
 /* Ends the span of the issuing function. */
 void operation_started(struct operation *o);
 
+/* operation_start and operation_started in one, for a caller that keeps the work from being landed
+   and cancelled until it has begun: by a lock that all who could do either take first. */
+__attribute__((warn_unused_result)) status_handler
+operation_begin(struct scope *s, struct operation *o, cancel_handler cancel, status_handler done);
+
+/* The same, with a deadline. */
+__attribute__((warn_unused_result)) status_handler
+operation_begin_until(struct scope *s, struct operation *o, cancel_handler cancel, u64 deadline_ns,
+                      status_handler done);
+
 /* Cancels one operation of s if it is running.  o's memory must be valid, be it running or not (its
    `scope` NULL before it was first started). */
 void operation_cancel(struct scope *s, struct operation *o, status why);

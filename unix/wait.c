@@ -7,8 +7,9 @@
 status_handler thread_wait(struct thread *t, cancel_handler cancel, u64 deadline_ns,
                            status_handler done)
 {
-    return deadline_ns ? operation_start_until(&t->scope, &t->wait, cancel, deadline_ns, done)
-                       : operation_start(&t->scope, &t->wait, cancel, done);
+    return unlikely(deadline_ns)
+               ? operation_begin_until(&t->scope, &t->wait, cancel, deadline_ns, done)
+               : operation_begin(&t->scope, &t->wait, cancel, done);
 }
 
 void thread_wait_interrupt(struct thread *t)
@@ -21,7 +22,6 @@ void thread_wait_started(struct thread *t)
 {
     if (unlikely(signal_is_pending(t)))
         thread_wait_interrupt(t);
-    operation_started(&t->wait);
 }
 
 /* --- pages ------------------------------------------------------------------------------------ */

@@ -23,7 +23,8 @@
 #include "unix/thread.h"
 
 /* One wait of a thread at a time.  deadline_ns is monotonic; 0: none.  `done` is taken over unless
-   NULL is returned. */
+   NULL is returned.  The surface lock is held from here to thread_wait_started, so nobody wakes the
+   waiter or gives it up in between; the caller does not either. */
 status_handler thread_wait(struct thread *t, cancel_handler cancel, u64 deadline_ns,
                            status_handler done);
 

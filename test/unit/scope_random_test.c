@@ -31,6 +31,7 @@ struct modelled_work {
     struct modelled_scope *in;
     u64 deadline_ns; /* 0: none */
     bool cancelled;  /* somebody asked for it */
+    bool at_once;    /* operation_begin */
 };
 
 static struct host_executor x;
@@ -198,13 +199,26 @@ closure_method(status_handler, work_done, struct modelled_work, done, status s)
         random_deed();
 }
 
-static status_handler work_open(struct modelled_work *w)
+static status_handler work_open_held(struct modelled_work *w)
 {
-    w->deadline_ns = chance(2) ? 0 : x.now_ns + random_below(&r, 2 * device.latency_ns);
-    init_method(&w->done, work_done);
     return w->deadline_ns
                ? operation_start_until(&w->in->s, &w->o, &w->r.cancel, w->deadline_ns, &w->done)
                : operation_start(&w->in->s, &w->o, &w->r.cancel, &w->done);
+}
+
+static status_handler work_open_at_once(struct modelled_work *w)
+{
+    return w->deadline_ns
+               ? operation_begin_until(&w->in->s, &w->o, &w->r.cancel, w->deadline_ns, &w->done)
+               : operation_begin(&w->in->s, &w->o, &w->r.cancel, &w->done);
+}
+
+static status_handler work_open(struct modelled_work *w)
+{
+    w->deadline_ns = chance(2) ? 0 : x.now_ns + random_below(&r, 2 * device.latency_ns);
+    w->at_once = chance(2);
+    init_method(&w->done, work_done);
+    return w->at_once ? work_open_at_once(w) : work_open_held(w);
 }
 
 static void deed_start_work(void)
@@ -227,6 +241,8 @@ static void deed_start_work(void)
     c->in_flight++;
     *place = w;
     slow_request_submit(&w->r, landed);
+    if (w->at_once)
+        return;
     while (chance(3)) /* between the start and operation_started */
         random_deed();
     operation_started(&w->o);

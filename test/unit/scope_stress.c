@@ -237,8 +237,7 @@ static void starter_appear(struct starter *t)
     for (u32 i = 0; i < SCOPES; i++) {
         struct presence *p = &t->round->present[t->number][i];
         init_method(&p->done, presence_done);
-        p->landed = operation_start(&t->round->scopes[i]->s, &p->o, NULL, &p->done);
-        operation_started(&p->o);
+        p->landed = operation_begin(&t->round->scopes[i]->s, &p->o, NULL, &p->done);
     }
 }
 

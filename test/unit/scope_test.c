@@ -418,6 +418,37 @@ static void direct_start(struct direct *d, struct scope *s)
     d->landed = operation_start(s, &d->o, &d->cancel, &d->done);
 }
 
+static void direct_begin(struct direct *d, struct scope *s)
+{
+    *d = (struct direct){.s = s};
+    init_method(&d->cancel, direct_cancel);
+    init_method(&d->done, direct_done);
+    d->landed = operation_begin(s, &d->o, &d->cancel, &d->done);
+}
+
+static void test_begun(void)
+{
+    u32 closes = 0;
+    struct direct d;
+    bench_init(&b, 0);
+    struct owned_scope *s = owned_scope_make(&b, NULL, &closes);
+    direct_begin(&d, &s->s);
+    ok(!scope_idle(&s->s), "what was begun is in flight");
+    apply(d.landed, STATUS_OK);
+    ok(d.ended == 1 && is_ok(d.outcome) && scope_idle(&s->s), "and ends where it lands");
+    direct_begin(&d, &s->s);
+    operation_cancel(&s->s, &d.o, cancelled());
+    ok(d.cancels == 1 && d.ended == 1 && status_errno(d.outcome) == EINTR,
+       "it is told at once that it is cancelled");
+    owned_scope_close(s);
+    direct_begin(&d, &s->s);
+    ok(!d.landed, "a scope that closes refuses it");
+    closure_freed(&d.done.header);
+    host_executor_run(&b.x);
+    is(closes, 1, "and the scope closes");
+    bench_close(&b);
+}
+
 static void test_direct(void)
 {
     u32 closes = 0;
@@ -576,6 +607,7 @@ int main(void)
     test_deadline_races(seed);
     test_wait_deadline_races(seed);
     test_cancel_one();
+    test_begun();
     test_direct();
     test_closed_in_completion();
     test_not_cancellable();
