@@ -91,18 +91,22 @@ static s64 timeout_of(u64 address, s32 operation, u64 *expires_ns)
     return 0;
 }
 
-/* The word is there nearly always: its page is made ready only when it is not. */
-static s64 word_read(struct thread *t, u64 word, u32 *found)
+static __attribute__((noinline)) s64 word_read_absent(struct thread *t, u64 word, u32 *found)
 {
-    if (likely(word_load(word, found) == 0))
-        return 0;
     s64 result = user_prepare(t, word, sizeof(*found), USER_READ);
     if (result)
         return result;
     return word_load(word, found) ? -EFAULT : 0;
 }
 
-static s64 futex_wait(struct thread *t, u64 word, u32 value, u32 bits, u64 expires_ns)
+/* The word is there nearly always: its page is made ready only when it is not. */
+static inline s64 word_read(struct thread *t, u64 word, u32 *found)
+{
+    return likely(word_load(word, found) == 0) ? 0 : word_read_absent(t, word, found);
+}
+
+static __attribute__((noinline)) s64 futex_wait(struct thread *t, u64 word, u32 value, u32 bits,
+                                                u64 expires_ns)
 {
     u32 found;
     s64 result = word_read(t, word, &found);
@@ -135,19 +139,26 @@ static bool waits_for(const struct futex_wait *w, const struct process *p, u64 w
     return w->word == word && w->thread->process == p && (w->bits & bits);
 }
 
-static u32 futex_wake(struct process *p, u64 word, u32 most, u32 bits)
+static __attribute__((noinline)) u32 bucket_wake(const struct list *bucket, const struct process *p,
+                                                 u64 word, u32 most, u32 bits)
 {
     u32 woken = 0;
-    list_for_each_safe (bucket_of(word), l) {
+    for (struct list *l = bucket->next, *next; l != bucket && woken < most; l = next) {
         struct futex_wait *w = container_of(l, struct futex_wait, link);
-        if (woken == most)
-            break;
+        next = l->next;
         if (!waits_for(w, p, word, bits))
             continue;
         waiter_end(w, STATUS_OK);
         woken++;
     }
     return woken;
+}
+
+/* Nearly always nobody waits, or one thread. */
+static inline u32 futex_wake(const struct process *p, u64 word, u32 most, u32 bits)
+{
+    const struct list *bucket = bucket_of(word);
+    return list_empty(bucket) ? 0 : bucket_wake(bucket, p, word, most, bits);
 }
 
 static u32 futex_requeue(struct process *p, u64 word, u64 to, u32 most)
@@ -257,16 +268,13 @@ static s64 futex_compare_requeue(struct thread *t, u64 word, u32 wake, u64 word2
     return woken + futex_requeue(t->process, word, word2, most);
 }
 
-s64 sys_futex(struct thread *t, u64 word, s32 operation, u32 value, u64 timeout, u64 word2,
-              u32 value3)
+/* What is not called all the time. */
+static __attribute__((noinline)) s64 futex_other(struct thread *t, u64 word, s32 operation,
+                                                 u32 value, u64 timeout, u64 word2, u32 value3)
 {
     u32 command = (u32)operation & 127, found;
     u64 expires_ns;
     s64 result;
-    if (word & 3)
-        return -EINVAL;
-    if (word >= USER_END)
-        return -EFAULT;
     switch (command) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET:
@@ -274,8 +282,6 @@ s64 sys_futex(struct thread *t, u64 word, s32 operation, u32 value, u64 timeout,
             value3 = ~0u;
         result = value3 ? timeout_of(timeout, operation, &expires_ns) : -EINVAL;
         return result ? result : futex_wait(t, word, value, value3, expires_ns);
-    case FUTEX_WAKE:
-        return futex_wake(t->process, word, value, ~0u);
     case FUTEX_WAKE_BITSET:
         return value3 ? (s64)futex_wake(t->process, word, value, value3) : -EINVAL;
     case FUTEX_WAKE_OP:
@@ -292,6 +298,21 @@ s64 sys_futex(struct thread *t, u64 word, s32 operation, u32 value, u64 timeout,
     default:
         return -ENOSYS; /* priority inheritance among them: the C library reports it */
     }
+}
+
+s64 sys_futex(struct thread *t, u64 word, s32 operation, u32 value, u64 timeout, u64 word2,
+              u32 value3)
+{
+    u32 command = (u32)operation & 127;
+    if (word & 3)
+        return -EINVAL;
+    if (word >= USER_END)
+        return -EFAULT;
+    if (command == FUTEX_WAKE)
+        return futex_wake(t->process, word, value, ~0u);
+    if (command == FUTEX_WAIT && !timeout)
+        return futex_wait(t, word, value, ~0u, 0);
+    return futex_other(t, word, operation, value, timeout, word2, value3);
 }
 
 /* --- the end of a thread ------------------------------------------------------------------------

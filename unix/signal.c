@@ -44,17 +44,6 @@ bool signal_is_ignored(const struct process *p, u32 signal)
     return handler == SIGNAL_IGNORE || (handler == SIGNAL_DEFAULT && default_ignores(signal));
 }
 
-static u64 signals_unblocked(const struct thread *t)
-{
-    return (t->signal_pending | t->process->signals.pending) & ~t->signal_mask;
-}
-
-/* What is pending for the process is for the thread that was chosen for it, and has `attention`. */
-bool signal_is_pending(const struct thread *t)
-{
-    return t->attention && signals_unblocked(t);
-}
-
 /* Whether one of the signals that are pending will end the process. */
 static bool deadly_signals(const struct thread *t)
 {

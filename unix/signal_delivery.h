@@ -31,6 +31,15 @@ bool signal_take_pending(struct thread *t, u64 set, struct signal_info *info);
    another thread, if one takes them. */
 void signal_retarget(struct process *p, u64 set);
 
+static inline u64 signals_unblocked(const struct thread *t)
+{
+    return (t->signal_pending | t->process->signals.pending) & ~t->signal_mask;
+}
+
 /* Whether a signal is to be acted upon before the thread waits: pending, not blocked, and this
-   thread's to take. */
-bool signal_is_pending(const struct thread *t);
+   thread's to take.  What is pending for the process is for the thread that was chosen for it, and
+   has `attention`. */
+static inline bool signal_is_pending(const struct thread *t)
+{
+    return unlikely(t->attention) && signals_unblocked(t);
+}
