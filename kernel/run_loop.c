@@ -174,8 +174,7 @@ static bool pending_take(struct cpu *cpu)
     return pending;
 }
 
-/* True when there is nothing left. */
-static bool closures_serve(struct cpu *cpu, struct cpu_queues *q)
+static __attribute__((noinline)) bool queues_serve(struct cpu *cpu, struct cpu_queues *q)
 {
     for (u32 turn = 0; turn < PASS_MOST; turn++) {
         struct closure_header *next = closure_next(q, turn);
@@ -183,17 +182,34 @@ static bool closures_serve(struct cpu *cpu, struct cpu_queues *q)
             closure_run(next);
             surface_leave();
         } else if (!pending_take(cpu)) {
+            q->behind = false;
             return true;
         }
     }
+    q->behind = true;
     return false;
 }
 
-/* A pass that found closures without end is followed by a slice at most. */
-static void runnable_run(struct cpu_queues *q, struct runnable *r, bool served)
+/* True when there is nothing left.  A CPU alone sees at once when nothing was queued since it found
+   its queues empty. */
+static inline bool closures_serve(struct cpu *cpu, struct cpu_queues *q)
 {
-    q->behind = !served;
-    if (!served || !thunk_queue_empty(&q->threads))
+    if (likely(!cpus_shared) && !cpu->work_pending && !q->behind)
+        return true;
+    return queues_serve(cpu, q);
+}
+
+bool run_loop_serve_closures(void)
+{
+    struct cpu *cpu = this_cpu();
+    surface_leave();
+    return queues_serve(cpu, cpu->queues) && thread_may_stay(cpu->queues);
+}
+
+/* A pass that found closures without end is followed by a slice at most. */
+static void runnable_run(struct cpu_queues *q, struct runnable *r)
+{
+    if (q->behind || !thunk_queue_empty(&q->threads))
         slice_begin(q);
     closure_run(thunk_deferred(&r->run));
     thread_leave(q);
@@ -281,22 +297,28 @@ void run_loop_serve(void)
         else if (!r)
             cpu_interrupts_admit();
         if (r)
-            runnable_run(q, r, served);
+            runnable_run(q, r);
     }
 }
 
 /* --- user mode -------------------------------------------------------------------------------- */
 
 /* A CPU that is behind with its closures has a slice to end this. */
-bool run_loop_enter_user(void)
+static __attribute__((noinline)) bool enter_user_shared(struct cpu_queues *q)
 {
-    struct cpu_queues *q = queues_here();
     mode_set(q, CPU_IN_USER);
-    if (likely(!cpus_shared))
-        return false;
     if (!thunk_queue_empty(&q->threads))
         slice_begin(q);
     return !q->behind && __atomic_load_n(&q->cpu->work_pending, __ATOMIC_SEQ_CST);
+}
+
+bool run_loop_enter_user(void)
+{
+    struct cpu_queues *q = queues_here();
+    if (unlikely(cpus_shared))
+        return enter_user_shared(q);
+    q->mode = CPU_IN_USER;
+    return false;
 }
 
 void run_loop_interrupted(void)

@@ -61,6 +61,9 @@ struct runnable *thread_next(struct cpu_queues *q);
 /* The same from the other CPUs' queues. */
 struct runnable *thread_steal(struct cpu_queues *q);
 
+/* False: the thread that this CPU runs has to go on on another one. */
+bool thread_may_stay(const struct cpu_queues *q);
+
 /* The thread that this CPU ran is another one's from now on. */
 void thread_leave(struct cpu_queues *q);
 

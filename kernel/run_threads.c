@@ -30,12 +30,16 @@ static bool runnable_allows(const struct runnable *r, u32 cpu)
 
 /* --- the time slice --------------------------------------------------------------------------- */
 
-void slice_begin(struct cpu_queues *q)
+static __attribute__((noinline)) void slice_arm(struct cpu_queues *q)
 {
-    if (q->slice_armed)
-        return;
     __atomic_store_n(&q->slice_armed, true, __ATOMIC_RELAXED);
     timer_set(&q->slice, clock_monotonic_ns() + SLICE_NS, &q->slice_ended);
+}
+
+void slice_begin(struct cpu_queues *q)
+{
+    if (!q->slice_armed)
+        slice_arm(q);
 }
 
 /* --- ready ------------------------------------------------------------------------------------ */
@@ -113,10 +117,10 @@ static void thread_place(struct runnable *r)
 void run_thread(struct runnable *r)
 {
     struct cpu_queues *q = queues_here();
-    if (!cpus_shared) {
-        thread_add(q, r);
+    if (likely(!cpus_shared)) {
         if (q->mode == CPU_IN_USER)
             slice_begin(q);
+        thread_add(q, r);
     } else if (q->running == r && runnable_allows(r, q->cpu->id)) {
         thread_add(q, r); /* it has been interrupted, and is on its way to this run loop */
     } else {
@@ -152,10 +156,15 @@ static struct runnable *runnable_of(struct closure_header *header)
     return container_of(run, struct runnable, run);
 }
 
-static void registers_wait(const struct runnable *r)
+static bool registers_held(const struct runnable *r)
+{
+    return __atomic_load_n(&r->on_cpu, __ATOMIC_ACQUIRE);
+}
+
+static __attribute__((noinline)) void registers_wait(const struct runnable *r)
 {
     u64 since_ns = 0;
-    while (__atomic_load_n(&r->on_cpu, __ATOMIC_ACQUIRE)) {
+    while (registers_held(r)) {
         cpu_pause();
         if (lock_waiting)
             lock_waiting();
@@ -168,22 +177,36 @@ static void registers_wait(const struct runnable *r)
 
 static struct runnable *thread_begin(struct cpu_queues *q, struct runnable *r)
 {
-    registers_wait(r);
-    r->cpu = q->cpu->id;
-    __atomic_store_n(&r->on_cpu, q->cpu->id + 1, __ATOMIC_SEQ_CST);
+    u32 here = q->cpu->id;
+    if (unlikely(registers_held(r)))
+        registers_wait(r);
+    r->cpu = here;
+    __atomic_store_n(&r->on_cpu, here + 1, __ATOMIC_SEQ_CST);
     q->running = r;
     return r;
 }
 
-void thread_leave(struct cpu_queues *q)
+static void running_leave(struct cpu_queues *q)
 {
     struct runnable *r = q->running;
-    if (!r)
-        return;
-    if (cpus_shared)
-        user_leave();
     q->running = NULL;
     __atomic_store_n(&r->on_cpu, 0, __ATOMIC_RELEASE);
+}
+
+static __attribute__((noinline)) void thread_leave_shared(struct cpu_queues *q)
+{
+    user_leave();
+    running_leave(q);
+}
+
+void thread_leave(struct cpu_queues *q)
+{
+    if (!q->running)
+        return;
+    if (unlikely(cpus_shared))
+        thread_leave_shared(q);
+    else
+        running_leave(q);
 }
 
 static struct runnable *thread_take(struct cpu_queues *q)
@@ -198,10 +221,15 @@ struct runnable *thread_next(struct cpu_queues *q)
     struct runnable *r = thread_take(q);
     if (!r)
         return NULL;
-    if (runnable_allows(r, q->cpu->id) || !cpus_shared)
+    if (likely(!cpus_shared) || runnable_allows(r, q->cpu->id))
         return thread_begin(q, r);
     thread_place(r);
     return NULL;
+}
+
+bool thread_may_stay(const struct cpu_queues *q)
+{
+    return likely(!cpus_shared) || runnable_allows(q->running, q->cpu->id);
 }
 
 /* Those that this CPU may not run go back to the end of their queue. */

@@ -41,6 +41,10 @@ struct user_hooks {
     /* The time slice is over or an interrupt queued work while in user mode: resume through the
        run loop.  May simply return. */
     void (*interrupted)(struct user_frame *frame);
+    /* Closures were applied on a system call's way back, whatever they did to the thread, and to
+       the space that is current.  Returns when the frame may go on in user mode, its space current;
+       otherwise calls run_loop(). */
+    void (*served)(struct user_frame *frame);
 };
 
 void user_set_hooks(const struct user_hooks *hooks);

@@ -21,8 +21,11 @@ struct thread *thread_current(void)
 
 void thread_activate(struct thread *t)
 {
-    this_cpu()->thread = t;
-    page_space_switch(&t->process->memory.space);
+    struct cpu *cpu = this_cpu();
+    const struct page_space *space = &t->process->memory.space;
+    cpu->thread = t;
+    if (cpu->space != space)
+        page_space_switch(space);
 }
 
 closure_method(thunk, thread_run, struct thread, runnable.run)
@@ -214,6 +217,17 @@ static void interrupted_hook(struct user_frame *frame)
     run_loop();
 }
 
+/* Nobody but the thread itself ends it, so it is still there. */
+static void served_hook(struct user_frame *frame)
+{
+    struct thread *t = container_of(frame, struct thread, frame);
+    if (unlikely(t->attention || t->process->exiting)) {
+        thread_resume(t);
+        run_loop();
+    }
+    thread_activate(t);
+}
+
 void thread_set_hooks(void)
 {
     static const struct user_hooks hooks = {
@@ -222,6 +236,7 @@ void thread_set_hooks(void)
         .fault = fault_hook,
         .copy_fault = copy_fault_hook,
         .interrupted = interrupted_hook,
+        .served = served_hook,
     };
     user_set_hooks(&hooks);
 }

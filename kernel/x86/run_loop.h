@@ -19,6 +19,11 @@ __attribute__((noreturn)) void run_loop_serve(void);
    go through the run loop first. */
 bool run_loop_enter_user(void);
 
+/* Applies what is queued for this CPU, on a system call's way back to user mode: the thread keeps
+   the CPU.  False: it has to go through the run loop, for there was too much, or it may not run on
+   this CPU any more. */
+bool run_loop_serve_closures(void);
+
 /* An interrupt came in user mode: others may wait for this CPU. */
 void run_loop_interrupted(void);
 

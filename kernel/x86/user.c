@@ -100,19 +100,25 @@ static bool address_canonical(u64 address)
     return (u64)((s64)(address << 16) >> 16) == address;
 }
 
-/* A base that no load accepts becomes 0: a fault here would be the kernel's. */
+/* A base that no load accepts becomes 0: a fault here would be the kernel's.  The one that is
+   loaded was accepted. */
+static u64 base_accepted(u64 *base)
+{
+    if (!address_canonical(*base))
+        *base = 0;
+    return *base;
+}
+
 static void bases_load(struct cpu *cpu, struct user_frame *frame)
 {
-    if (!address_canonical(frame->fs_base))
-        frame->fs_base = 0;
-    if (!address_canonical(frame->gs_base))
-        frame->gs_base = 0;
-    if (frame->fs_base != cpu->fs_base)
-        fs_base_write(frame->fs_base);
-    if (frame->gs_base != cpu->gs_base)
-        wrmsr(MSR_KERNEL_GS_BASE, frame->gs_base); /* dear, and nearly always 0 for everybody */
-    cpu->fs_base = frame->fs_base;
-    cpu->gs_base = frame->gs_base;
+    if (frame->fs_base != cpu->fs_base) {
+        cpu->fs_base = base_accepted(&frame->fs_base);
+        fs_base_write(cpu->fs_base);
+    }
+    if (unlikely(frame->gs_base != cpu->gs_base)) { /* dear, and nearly always 0 for everybody */
+        cpu->gs_base = base_accepted(&frame->gs_base);
+        wrmsr(MSR_KERNEL_GS_BASE, cpu->gs_base);
+    }
 }
 
 /* --- entering --------------------------------------------------------------------------------- */
@@ -188,11 +194,23 @@ void user_enter(struct user_frame *frame, const struct page_space *space)
     frame_return(cpu, frame);
 }
 
+/* Applies what was queued, and then goes on: who queued it keeps its turn.  An interrupt that ends
+   the time slice comes in user mode. */
+static void frame_serve(struct user_frame *frame)
+{
+    if (!run_loop_serve_closures()) {
+        frame_interrupt(frame);
+        return;
+    }
+    surface_lock();
+    hooks.served(frame);
+}
+
 void user_resume(void)
 {
     struct cpu *cpu = this_cpu();
     if (cpu->work_pending)
-        frame_interrupt(cpu->frame);
+        frame_serve(cpu->frame);
     frame_return(cpu, cpu->frame);
 }
 

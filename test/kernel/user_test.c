@@ -18,6 +18,8 @@
 #define CALL_GETPPID 39
 #define CALL_EXIT    60
 
+#define CALLS 1000u /* of user_program_calls */
+
 struct user_thread {
     struct user_frame frame;
     struct runnable runnable;
@@ -30,8 +32,16 @@ static struct user_thread threads[2];
 static u32 threads_left, interruptions, faults_seen;
 static u64 threads_cpus = ~0ull; /* where those that are started may run */
 
+/* What each system call leaves to the run loop. */
+static struct {
+    struct thunk thunk;
+    bool wanted;
+    u32 applied, served, turns;
+} queued;
+
 closure_method(thunk, thread_run, struct user_thread, runnable.run)
 {
+    queued.turns++;
     user_enter(&owner()->frame, &space);
 }
 
@@ -62,6 +72,8 @@ static void on_syscall(struct user_frame *frame)
 {
     switch (frame->orig_rax) {
     case CALL_GETPPID:
+        if (queued.wanted)
+            run_later(&queued.thunk);
         frame->rax = 42;
         return;
     case CALL_JUMP:
@@ -107,6 +119,13 @@ static void on_interrupted(struct user_frame *frame)
     run_loop();
 }
 
+static void on_served(struct user_frame *frame)
+{
+    (void)frame;
+    queued.served++;
+    page_space_switch(&space);
+}
+
 static bool on_copy_fault(u64 address, bool write)
 {
     (void)address;
@@ -116,8 +135,8 @@ static bool on_copy_fault(u64 address, bool write)
 
 static bool space_prepare(const u8 *program, const u8 *program_end)
 {
-    static const struct user_hooks hooks = {on_syscall, on_syscall_shared, on_fault, on_copy_fault,
-                                            on_interrupted};
+    static const struct user_hooks hooks = {on_syscall,    on_syscall_shared, on_fault,
+                                            on_copy_fault, on_interrupted,    on_served};
     user_set_hooks(&hooks);
     if (!code) {
         code = allocate(page_heap, PAGE_BYTES);
@@ -166,6 +185,35 @@ static void system_calls(void)
         return;
     expect(space_prepare(user_program_calls, user_program_calls_end));
     expect(thread_start(0, 0, 0, 0));
+}
+
+closure_function(thunk, queued_applied, ())
+{
+    queued.applied++;
+    page_space_switch(&kernel_space);
+}
+
+/* What a call queued is applied on its way back, and the thread keeps its turn. */
+static void calls_that_queue(void)
+{
+    if (!user_possible())
+        return;
+    expect(space_prepare(user_program_calls, user_program_calls_end));
+    queued.thunk = *stack_closure(queued_applied);
+    queued.wanted = true;
+    queued.applied = queued.served = queued.turns = interruptions = 0;
+    expect(thread_start(0, 0, 0, 0));
+}
+
+static void calls_queued(void)
+{
+    if (!user_possible())
+        return;
+    queued.wanted = false;
+    expect(queued.applied == CALLS);
+    expect(queued.served + interruptions >= CALLS);
+    expect(queued.turns <= 1 + interruptions);
+    test_pass();
 }
 
 static void faults(void)
@@ -287,6 +335,8 @@ static void spinning_everywhere(void)
 
 const struct kernel_test user_tests[] = {
     {"system calls keep the registers", system_calls},
+    {"system calls that queue thunks keep the registers", calls_that_queue},
+    {"and their turn", calls_queued},
     {"a fault brings the page, and the program goes on", faults},
     {"a system call returns to nowhere", jump_short},
     {"a signal returns to nowhere", jump_full},

@@ -304,6 +304,54 @@ static void memory_part(void)
 /* --- affinity
  * ---------------------------------------------------------------------------------------------- */
 
+enum { MOVES = 50 };
+
+static int moved_pipe[2];
+static atomic_int moved_tid, moved_at, moved_over;
+
+static void *moved_reader(void *unused)
+{
+    char byte;
+    while (read(moved_pipe[0], &byte, 1) == 1)
+        ;
+    return unused;
+}
+
+/* Nearly always in a call that wakes the reader. */
+static void *moved_writer(void *unused)
+{
+    moved_tid = (int)syscall(SYS_gettid);
+    while (!moved_over && write(moved_pipe[1], "", 1) == 1)
+        moved_at = sched_getcpu();
+    close(moved_pipe[1]);
+    return unused;
+}
+
+/* A thread that makes calls is moved by another one. */
+static void moved_part(int online)
+{
+    pthread_t reader, writer;
+    cpu_set_t set;
+    if (pipe(moved_pipe))
+        die("pipe");
+    pthread_create(&reader, NULL, moved_reader, NULL);
+    pthread_create(&writer, NULL, moved_writer, NULL);
+    while (!moved_tid)
+        sched_yield();
+    for (int i = 0; i < MOVES; i++) {
+        CPU_ZERO(&set);
+        CPU_SET(i % online, &set);
+        if (sched_setaffinity(moved_tid, sizeof(set), &set))
+            die("sched_setaffinity");
+        while (moved_at != i % online)
+            sched_yield();
+    }
+    moved_over = 1;
+    pthread_join(writer, NULL);
+    pthread_join(reader, NULL);
+    printf("affinity: moved %d times\n", MOVES);
+}
+
 static void affinity_part(void)
 {
     cpu_set_t set, none;
@@ -325,6 +373,7 @@ static void affinity_part(void)
             printf("affinity: on CPU %u and %d, which is not %d\n", cpu, sched_getcpu(), i);
     }
     sched_setaffinity(0, sizeof(set), &set);
+    moved_part(online);
     printf("affinity: done\n");
 }
 
