@@ -66,22 +66,28 @@ static const char *syscall_name(u32 number)
     return entry ? entry->name : "unknown";
 }
 
-static s64 syscall_call(struct thread *t)
+static inline __attribute__((always_inline)) s64 syscall_call(struct thread *t)
 {
     u32 number = (u32)t->frame.orig_rax;
     if (unlikely(number >= SYSCALL_NUMBERS || !table[number].enter))
         return syscall_unknown(number);
-    if (unlikely(strace_enabled))
-        return strace_call(t, &table[number]);
     return table[number].enter(t);
 }
 
-static inline __attribute__((always_inline)) void syscall_serve(struct user_frame *frame)
+static s64 syscall_call_shown(struct thread *t)
+{
+    const struct syscall_entry *entry = syscall_of((u32)t->frame.orig_rax);
+    return strace_enabled && entry ? strace_call(t, entry) : syscall_call(t);
+}
+
+/* `call` is known where this is put in line. */
+static inline __attribute__((always_inline)) void syscall_serve(struct user_frame *frame,
+                                                                s64 (*call)(struct thread *t))
 {
     struct thread *t = container_of(frame, struct thread, frame);
     t->in_syscall = true;
     TRACE(SYSCALL_BEGIN, t->tid, frame->orig_rax, syscall_name((u32)frame->orig_rax));
-    s64 result = syscall_call(t);
+    s64 result = call(t);
     if (unlikely(result == SYSCALL_LATER))
         run_loop();
     TRACE(SYSCALL_END, t->tid, frame->orig_rax, result);
@@ -96,7 +102,12 @@ static inline __attribute__((always_inline)) void syscall_serve(struct user_fram
 
 void syscall_hook(struct user_frame *frame)
 {
-    syscall_serve(frame);
+    syscall_serve(frame, syscall_call);
+}
+
+void syscall_hook_shown(struct user_frame *frame)
+{
+    syscall_serve(frame, syscall_call_shown);
 }
 
 /* Giving up the lock is the last that is done here for the call; run_loop() does it too. */
@@ -104,13 +115,13 @@ void syscall_hook_shared(struct user_frame *frame)
 {
     const struct syscall_entry *entry = syscall_of((u32)frame->orig_rax);
     if (entry && entry->parallel && !strace_enabled) {
-        syscall_serve(frame);
+        syscall_serve(frame, syscall_call);
         if (surface_lock_held()) /* it had to wait for a page: user_fetch */
             surface_unlock();
         return;
     }
     surface_lock();
-    syscall_serve(frame);
+    syscall_serve(frame, syscall_call_shown);
     surface_unlock();
 }
 
@@ -132,7 +143,7 @@ closure_method(thunk, syscall_again, struct thread, restart)
     if (t->ended || t->process->exiting)
         return;
     thread_activate(t);
-    s64 result = syscall_call(t);
+    s64 result = syscall_call_shown(t);
     if (result != SYSCALL_LATER)
         syscall_return(t, result);
 }

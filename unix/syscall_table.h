@@ -15,6 +15,8 @@ struct syscall_entry {
 /* NULL when the number is not known. */
 const struct syscall_entry *syscall_of(u32 number);
 
-/* The kernel's hooks (kernel/user.h): with one CPU, and with several. */
+/* The kernel's hooks (kernel/user.h): with one CPU, the same when calls are shown (strace), and
+   with several CPUs. */
 void syscall_hook(struct user_frame *frame);
+void syscall_hook_shown(struct user_frame *frame);
 void syscall_hook_shared(struct user_frame *frame);

@@ -8,6 +8,7 @@
 #include "runtime/trace.h"
 #include "unix/futex.h"
 #include "unix/signal_delivery.h"
+#include "unix/strace.h"
 #include "unix/syscall_table.h"
 #include "unix/wait.h"
 
@@ -230,8 +231,8 @@ static void served_hook(struct user_frame *frame)
 
 void thread_set_hooks(void)
 {
-    static const struct user_hooks hooks = {
-        .syscall = syscall_hook,
+    const struct user_hooks hooks = {
+        .syscall = strace_enabled ? syscall_hook_shown : syscall_hook,
         .syscall_shared = syscall_hook_shared,
         .fault = fault_hook,
         .copy_fault = copy_fault_hook,
