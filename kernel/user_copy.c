@@ -24,31 +24,63 @@ static void user_memory_close(void)
         cpu_clac();
 }
 
-u64 copy_in(void *to, u64 user_from, u64 bytes)
+/* Nearly always: all of it is below the end. */
+static bool range_within(u64 address, u64 bytes)
+{
+    return likely(address < USER_END && bytes <= USER_END - address);
+}
+
+static inline u64 copy_within(void *to, const void *from, u64 bytes)
+{
+    user_memory_open();
+    u64 missing = user_copy_bytes(to, from, bytes);
+    user_memory_close();
+    return missing;
+}
+
+static inline u64 zero_within(void *to, u64 bytes)
+{
+    user_memory_open();
+    u64 missing = user_zero_bytes(to, bytes);
+    user_memory_close();
+    return missing;
+}
+
+/* Up to the end. */
+static __attribute__((noinline)) u64 copy_in_cut(void *to, u64 user_from, u64 bytes)
 {
     u64 within = bytes_within(user_from, bytes);
-    user_memory_open();
-    u64 missing = user_copy_bytes(to, (const void *)user_from, within);
-    user_memory_close();
-    return missing + (bytes - within);
+    return copy_within(to, (const void *)user_from, within) + (bytes - within);
+}
+
+static __attribute__((noinline)) u64 copy_out_cut(u64 user_to, const void *from, u64 bytes)
+{
+    u64 within = bytes_within(user_to, bytes);
+    return copy_within((void *)user_to, from, within) + (bytes - within);
+}
+
+static __attribute__((noinline)) u64 zero_out_cut(u64 user_to, u64 bytes)
+{
+    u64 within = bytes_within(user_to, bytes);
+    return zero_within((void *)user_to, within) + (bytes - within);
+}
+
+u64 copy_in(void *to, u64 user_from, u64 bytes)
+{
+    return range_within(user_from, bytes) ? copy_within(to, (const void *)user_from, bytes)
+                                          : copy_in_cut(to, user_from, bytes);
 }
 
 u64 copy_out(u64 user_to, const void *from, u64 bytes)
 {
-    u64 within = bytes_within(user_to, bytes);
-    user_memory_open();
-    u64 missing = user_copy_bytes((void *)user_to, from, within);
-    user_memory_close();
-    return missing + (bytes - within);
+    return range_within(user_to, bytes) ? copy_within((void *)user_to, from, bytes)
+                                        : copy_out_cut(user_to, from, bytes);
 }
 
 u64 zero_out(u64 user_to, u64 bytes)
 {
-    u64 within = bytes_within(user_to, bytes);
-    user_memory_open();
-    u64 missing = user_zero_bytes((void *)user_to, within);
-    user_memory_close();
-    return missing + (bytes - within);
+    return range_within(user_to, bytes) ? zero_within((void *)user_to, bytes)
+                                        : zero_out_cut(user_to, bytes);
 }
 
 s64 copy_in_string(char *to, u64 user_from, u64 most)
