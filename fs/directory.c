@@ -1,10 +1,19 @@
 /* Directories: one hash table of the whole filesystem finds an entry by directory and name; an
    array in each directory lists its entries in order.  An entry's place in that array, counted
-   from 1, is its cookie: places are not used again while the filesystem is mounted. */
+   from 1, is its cookie.
+
+   An entry keeps its place while the directory is held, so a cookie that somebody may still have
+   stays good.  New entries go behind the last one until the array is full; then, when more than a
+   quarter of it is free, they take the free places from the front on (who reads the directory
+   meanwhile may miss what is made meanwhile, and nothing else), or, when nobody holds the
+   directory, the entries move together.  So the array is never much longer than twice what was in
+   the directory at once.  While a checkpoint is under way nothing moves, here and in the tables,
+   since it goes through them bit by bit. */
 #include "fs/internal.h"
 
-#define PLACES_FIRST 4u
-#define PLACES_MOST  0x7fffffffu
+#define PLACES_FIRST  4u
+#define PLACES_MOST   0x7fffffffu
+#define PLACES_SHRINK 1024u /* smaller arrays stay as they are */
 
 bool name_valid(const char *name, u64 bytes)
 {
@@ -134,12 +143,41 @@ static void entry_table_grow(struct filesystem *fs)
     deallocate(fs->environment.heap, old, old_buckets * sizeof(struct entry *));
 }
 
-/* Room for one more place at the end of the directory's array. */
-static status places_reserve(struct inode *directory)
+/* --- places ----------------------------------------------------------------------------------- */
+
+/* Moves the entries together, into an array of `capacity` places. */
+static bool places_move(struct inode *directory, u32 capacity)
 {
     heap h = directory->fs->environment.heap;
-    if (directory->places < directory->places_capacity)
-        return STATUS_OK;
+    struct entry **entries = directory->entries;
+    if (capacity != directory->places_capacity)
+        entries = allocate(h, capacity * sizeof(struct entry *));
+    if (!entries)
+        return false;
+    u32 count = 0;
+    for (u32 place = 0; place < directory->places; place++) {
+        struct entry *e = directory->entries[place];
+        if (!e)
+            continue;
+        e->place = count;
+        entries[count++] = e;
+    }
+    if (entries != directory->entries)
+        deallocate(h, directory->entries, directory->places_capacity * sizeof(struct entry *));
+    directory->entries = entries;
+    directory->places_capacity = capacity;
+    directory->places = directory->place_next = count;
+    return true;
+}
+
+static bool places_movable(const struct inode *directory)
+{
+    return directory->holds == 0 && directory->fs->checkpoint_epoch == 0;
+}
+
+static status places_grow(struct inode *directory)
+{
+    heap h = directory->fs->environment.heap;
     if (directory->places_capacity >= PLACES_MOST / 2)
         return status_error(ENOSPC, "fs: a directory with too many entries", directory->number);
     u32 capacity = max(PLACES_FIRST, directory->places_capacity * 2);
@@ -154,37 +192,113 @@ static status places_reserve(struct inode *directory)
     return STATUS_OK;
 }
 
-/* The caller has looked at everything that FORMAT.md asks of a LINK. */
-status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes)
+/* The next free place, or the end, from place_next on. */
+static void places_skip(struct inode *directory)
+{
+    u32 place = directory->place_next;
+    while (place < directory->places && directory->entries[place])
+        place++;
+    directory->place_next = place;
+}
+
+/* Makes place_next a free place. */
+static status place_secure(struct inode *directory)
+{
+    places_skip(directory);
+    u32 capacity = directory->places_capacity;
+    if (directory->place_next < capacity)
+        return STATUS_OK;
+    if (directory->entries_live >= capacity - capacity / 4)
+        return places_grow(directory);
+    if (places_movable(directory) && places_move(directory, capacity))
+        return STATUS_OK;
+    directory->place_next = 0;
+    places_skip(directory);
+    return STATUS_OK;
+}
+
+static void place_free(struct inode *directory, u32 place)
+{
+    heap h = directory->fs->environment.heap;
+    directory->entries[place] = NULL;
+    while (directory->places && !directory->entries[directory->places - 1])
+        directory->places--;
+    directory->place_next = min(directory->place_next, directory->places);
+    u32 capacity = directory->places_capacity;
+    if (capacity <= PLACES_SHRINK || directory->entries_live >= capacity / 8)
+        return;
+    if (directory->entries_live == 0) {
+        deallocate(h, directory->entries, capacity * sizeof(struct entry *));
+        directory->entries = NULL;
+        directory->places_capacity = 0;
+    } else if (places_movable(directory)) {
+        places_move(directory, capacity / 4);
+    }
+}
+
+/* --- linking and unlinking -------------------------------------------------------------------- */
+
+static u64 entry_bytes(u64 name_bytes)
+{
+    return offsetof(struct entry, name) + max(name_bytes, sizeof(u64));
+}
+
+status entry_prepare(struct inode *directory, const char *name, u64 bytes, struct entry **made)
 {
     struct filesystem *fs = directory->fs;
-    status reserved = places_reserve(directory);
-    if (!is_ok(reserved))
-        return reserved;
-    struct entry *e = arena_allocate(&fs->arena, sizeof(*e) + max(bytes, sizeof(u64)));
+    status secured = place_secure(directory);
+    if (!is_ok(secured))
+        return secured;
+    struct entry *e = arena_allocate(&fs->arena, entry_bytes(bytes));
     if (!e)
         return status_error(ENOMEM, "fs: no memory for a directory entry", directory->number);
-    if (fs->entries >= fs->entry_buckets)
+    if (fs->entries >= fs->entry_buckets && fs->checkpoint_epoch == 0)
         entry_table_grow(fs);
-    u32 hash = entry_hash(directory, name, bytes);
-    struct entry **bucket = entry_bucket(fs, hash);
-    *e = (struct entry){.hash_next = *bucket,
-                        .directory = directory,
-                        .inode = i,
-                        .hash = hash,
-                        .place = directory->places,
-                        .name_bytes = (u16)bytes};
+    e->hash_next = NULL;
+    e->directory = directory;
+    e->inode = NULL;
+    e->hash = entry_hash(directory, name, bytes);
+    e->name_bytes = (u16)bytes;
     memset(e->name, 0, sizeof(u64));
     memcpy(e->name, name, bytes);
+    *made = e;
+    return STATUS_OK;
+}
+
+void entry_discard(struct entry *e)
+{
+    arena_free(&e->directory->fs->arena, e, entry_bytes(e->name_bytes));
+}
+
+void entry_attach(struct entry *e, struct inode *i)
+{
+    struct inode *directory = e->directory;
+    struct filesystem *fs = directory->fs;
+    struct entry **bucket = entry_bucket(fs, e->hash);
+    e->hash_next = *bucket;
     *bucket = e;
-    directory->entries[directory->places++] = e;
+    e->inode = i;
+    e->said = fs->checkpoint_epoch;
+    e->place = directory->place_next++;
+    directory->entries[e->place] = e;
+    directory->places = max(directory->places, e->place + 1);
     directory->entries_live++;
     directory->subdirectories += i->type == INODE_DIRECTORY;
     fs->linked += i->links == 0;
     fs->entries++;
+    fs->text_bytes += align_up(e->name_bytes, 8);
     i->links++;
     i->entry = e;
-    return STATUS_OK;
+}
+
+/* The caller has looked at everything that FORMAT.md asks of a LINK. */
+status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes)
+{
+    struct entry *e;
+    status prepared = entry_prepare(directory, name, bytes, &e);
+    if (is_ok(prepared))
+        entry_attach(e, i);
+    return prepared;
 }
 
 /* Another name of an inode whose newest one goes: only messages and ".." use i->entry, and a
@@ -197,14 +311,31 @@ void entry_unlink(struct entry *e)
     while (*link != e)
         link = &(*link)->hash_next;
     *link = e->hash_next;
-    directory->entries[e->place] = NULL;
     directory->entries_live--;
+    place_free(directory, e->place);
     directory->subdirectories -= e->inode->type == INODE_DIRECTORY;
     fs->entries--;
+    fs->text_bytes -= align_up(e->name_bytes, 8);
     e->inode->links--;
     fs->linked -= e->inode->links == 0;
     if (e->inode->entry == e)
         e->inode->entry = NULL;
+    entry_discard(e);
+}
+
+bool directory_attached(const struct inode *i)
+{
+    return i && i->type == INODE_DIRECTORY && (i->number == INODE_ROOT || i->entry);
+}
+
+bool inode_above(const struct inode *i, struct inode *directory)
+{
+    for (;; directory = inode_parent(directory)) {
+        if (directory == i)
+            return true;
+        if (!directory->entry)
+            return false;
+    }
 }
 
 struct inode *inode_parent(struct inode *directory)

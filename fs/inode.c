@@ -82,8 +82,8 @@ struct inode *inode_make(struct filesystem *fs, u64 number, u8 type)
     struct inode *i = arena_allocate(&fs->arena, sizeof(*i));
     if (!i)
         return NULL;
-    *i = (struct inode){.fs = fs, .number = number, .type = type};
-    if (fs->inodes >= fs->inode_buckets)
+    *i = (struct inode){.fs = fs, .number = number, .type = type, .said = fs->checkpoint_epoch};
+    if (fs->inodes >= fs->inode_buckets && fs->checkpoint_epoch == 0)
         inode_table_grow(fs);
     struct inode **bucket = inode_bucket(fs, number);
     i->hash_next = *bucket;
@@ -92,7 +92,20 @@ struct inode *inode_make(struct filesystem *fs, u64 number, u8 type)
     return i;
 }
 
-/* Its blocks were given back before; its memory is the arena's. */
+/* What belongs to its type. */
+static void inode_body_free(struct filesystem *fs, struct inode *i)
+{
+    if (i->type == INODE_DIRECTORY) {
+        deallocate(fs->environment.heap, i->entries, i->places_capacity * sizeof(void *));
+    } else if (i->type == INODE_FILE) {
+        arena_free(&fs->arena, i->extents, sizeof(*i->extents));
+    } else if (i->target) {
+        char *target = i->target;
+        arena_free(&fs->arena, target, i->bytes);
+        fs->text_bytes -= symlink_record_bytes(i->bytes);
+    }
+}
+
 void inode_forget(struct filesystem *fs, struct inode *i)
 {
     struct inode **link = inode_bucket(fs, i->number);
@@ -100,9 +113,37 @@ void inode_forget(struct filesystem *fs, struct inode *i)
         link = &(*link)->hash_next;
     *link = i->hash_next;
     fs->inodes--;
-    if (i->type == INODE_DIRECTORY)
-        deallocate(fs->environment.heap, i->entries, i->places_capacity * sizeof(void *));
     inode_live_drop(i);
+    while (i->xattrs)
+        xattr_discard(i, i->xattrs);
+    inode_body_free(fs, i);
+    arena_free(&fs->arena, i, sizeof(*i));
+}
+
+u64 link_record_bytes(u64 name_bytes)
+{
+    return align_up(sizeof(struct record_link) + name_bytes, 8);
+}
+
+u64 symlink_record_bytes(u64 target_bytes)
+{
+    return align_up(sizeof(struct record_symlink) + target_bytes, 8);
+}
+
+void inode_record(const struct inode *i, struct record_inode *r)
+{
+    *r = (struct record_inode){
+        .number = i->number,
+        .type = i->type,
+        .mode = i->mode,
+        .uid = i->uid,
+        .gid = i->gid,
+        .bytes = i->type == INODE_FILE ? i->bytes : 0,
+        .accessed_ns = i->accessed_ns,
+        .modified_ns = i->modified_ns,
+        .changed_ns = i->changed_ns,
+        .created_ns = i->created_ns,
+    };
 }
 
 struct inode_live *inode_live(struct inode *i)
@@ -113,6 +154,9 @@ struct inode_live *inode_live(struct inode *i)
     if (!l)
         return NULL;
     l->inode = i;
+    list_init(&l->dirty);
+    list_init(&l->writes);
+    l->logged_bytes = i->bytes;
     list_push_back(&i->fs->live, &l->link);
     i->live = l;
     return l;
@@ -124,6 +168,7 @@ void inode_live_drop(struct inode *i)
     if (!l)
         return;
     cache_drop_inode(i);
+    list_remove(&l->dirty);
     list_remove(&l->link);
     i->live = NULL;
     deallocate(i->fs->environment.heap, l, sizeof(*l));
@@ -138,7 +183,7 @@ void inode_attributes(const struct inode *i, struct inode_attributes *to)
         .mode = i->mode,
         .uid = i->uid,
         .gid = i->gid,
-        .links = directory ? 2 + i->subdirectories : i->links,
+        .links = directory_attached(i) ? 2 + i->subdirectories : i->links,
         .bytes = directory ? DIRECTORY_BYTES : i->bytes,
         .blocks = directory               ? DIRECTORY_SECTORS
                   : i->type == INODE_FILE ? i->blocks * BLOCK_SECTORS

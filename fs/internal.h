@@ -251,6 +251,17 @@ bool directory_attached(const struct inode *i);
 bool inode_above(const struct inode *i, struct inode *directory);
 
 /* change.c: what the calls that change share. */
+status name_check(const struct inode *directory, const char *name, u64 name_bytes);
+u64 link_record_bytes(u64 name_bytes);
+/* Something about it was logged or will be: its time of that, and its position. */
+void inode_touch(struct inode *i, s64 now);
+void directory_touch(struct inode *directory, s64 now);
+/* A name of i goes: memory for what may be the inode's end, what that takes in the log, its record,
+   and, with links already lower, the end itself. */
+status name_gone_secure(struct inode *i);
+u64 name_gone_bytes(const struct inode *i);
+void name_gone_log(struct inode *i);
+void name_gone(struct inode *i, s64 now);
 status change_allowed(const struct filesystem *fs);
 s64 change_time(const struct filesystem *fs, s64 otherwise);
 /* What FORGET of an inode needs, so that change_forget cannot fail. */

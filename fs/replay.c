@@ -56,6 +56,7 @@ static status replay_end(struct replay *r, const struct record *record)
     if (!fs->root || c->inodes != fs->linked || c->entries != fs->entries ||
         c->extents != fs->extents)
         return status_error(EBADMSG, "fs: damaged: a checkpoint's counts are wrong", fs->linked);
+    r->fs->next_inode = max(fs->next_inode, c->next_inode);
     r->ended = true;
     return STATUS_OK;
 }

@@ -7,12 +7,6 @@ static status inode_number_unknown(u64 number)
     return status_error(EBADMSG, "fs: damaged: the log names an inode that is not there", number);
 }
 
-/* The root, or a directory with a name: only these take entries, so no ring can form. */
-static bool directory_attached(const struct inode *i)
-{
-    return i && i->type == INODE_DIRECTORY && (i->number == INODE_ROOT || i->entry);
-}
-
 /* Sets a file's length; what lies wholly behind it is unmapped. */
 static status file_resize(struct inode *i, u64 bytes)
 {
@@ -40,6 +34,7 @@ static status inode_replay_new(struct filesystem *fs, const struct record_inode 
         fs->root = i;
         fs->linked++;
     }
+    fs->next_inode = max(fs->next_inode, n->number + 1);
     *created = i;
     return STATUS_OK;
 }
@@ -65,6 +60,7 @@ status replay_inode(struct replay *r, const struct record *record)
     i->accessed_ns = n->accessed_ns;
     i->modified_ns = n->modified_ns;
     i->changed_ns = n->changed_ns;
+    i->created_ns = n->created_ns;
     return n->type == INODE_FILE ? file_resize(i, n->bytes) : STATUS_OK;
 }
 
@@ -115,17 +111,6 @@ status replay_unlink(struct replay *r, const struct record *record)
                             l->inode);
     entry_unlink(e);
     return STATUS_OK;
-}
-
-/* Whether i is `directory` or above it. */
-static bool inode_above(const struct inode *i, struct inode *directory)
-{
-    for (;; directory = inode_parent(directory)) {
-        if (directory == i)
-            return true;
-        if (!directory->entry)
-            return false;
-    }
 }
 
 struct rename {
@@ -199,6 +184,7 @@ status replay_symlink(struct replay *r, const struct record *record)
     memcpy(target, l->target, l->target_bytes);
     i->target = target;
     i->bytes = l->target_bytes;
+    r->fs->text_bytes += symlink_record_bytes(i->bytes);
     return STATUS_OK;
 }
 
@@ -243,24 +229,6 @@ status replay_truncate(struct replay *r, const struct record *record)
     return file_resize(i, t->bytes);
 }
 
-/* Takes an attribute away; how many are left. */
-static u32 xattr_take(struct inode *i, const char *name, u64 bytes, bool *taken)
-{
-    u32 count = 0;
-    *taken = false;
-    for (struct xattr **link = &i->xattrs; *link;) {
-        struct xattr *x = *link;
-        if (x->name_bytes == bytes && memcmp(x->text, name, bytes) == 0) {
-            *link = x->next;
-            *taken = true;
-        } else {
-            link = &x->next;
-            count++;
-        }
-    }
-    return count;
-}
-
 status replay_xattr_set(struct replay *r, const struct record *record)
 {
     const struct record_xattr_set *x = (const struct record_xattr_set *)record;
@@ -268,18 +236,20 @@ status replay_xattr_set(struct replay *r, const struct record *record)
     u64 text = (u64)x->name_bytes + x->value_bytes;
     if (!i)
         return inode_number_unknown(x->inode);
-    bool replaced;
     if (x->name_bytes == 0 || x->name_bytes > NAME_BYTES_MOST ||
-        x->value_bytes > XATTR_VALUE_MOST || sizeof(*x) + text > record->length ||
-        xattr_take(i, x->text, x->name_bytes, &replaced) >= XATTRS_MOST)
+        x->value_bytes > XATTR_VALUE_MOST || sizeof(*x) + text > record->length)
         return status_error(EBADMSG, "fs: damaged: an impossible extended attribute", x->inode);
-    struct xattr *made = arena_allocate(&r->fs->arena, sizeof(*made) + text);
+    struct xattr *before = xattr_find(i, x->text, x->name_bytes);
+    if (!before && xattr_count(i) >= XATTRS_MOST)
+        return status_error(EBADMSG, "fs: damaged: an inode with too many extended attributes",
+                            x->inode);
+    struct xattr *made =
+        xattr_make(r->fs, x->text, x->name_bytes, x->text + x->name_bytes, x->value_bytes);
     if (!made)
         return status_error(ENOMEM, "fs: no memory for an extended attribute", x->inode);
-    *made = (struct xattr){
-        .next = i->xattrs, .value_bytes = x->value_bytes, .name_bytes = x->name_bytes};
-    memcpy(made->text, x->text, text);
-    i->xattrs = made;
+    if (before)
+        xattr_discard(i, before);
+    xattr_attach(i, made);
     return STATUS_OK;
 }
 
@@ -287,14 +257,15 @@ status replay_xattr_remove(struct replay *r, const struct record *record)
 {
     const struct record_xattr_remove *x = (const struct record_xattr_remove *)record;
     struct inode *i = inode_find(r->fs, x->inode);
-    bool taken = false;
     if (!i)
         return inode_number_unknown(x->inode);
+    struct xattr *gone = NULL;
     if (sizeof(*x) + x->name_bytes <= record->length)
-        xattr_take(i, x->name, x->name_bytes, &taken);
-    if (!taken)
+        gone = xattr_find(i, x->name, x->name_bytes);
+    if (!gone)
         return status_error(
             EBADMSG, "fs: damaged: an extended attribute is removed that is not there", x->inode);
+    xattr_discard(i, gone);
     return STATUS_OK;
 }
 
