@@ -232,6 +232,12 @@ int image_open(const char *path, enum image_use use)
     return fd;
 }
 
+u64 image_length(int fd)
+{
+    off_t end = lseek(fd, 0, SEEK_END); /* of a block device too */
+    return end > 0 ? (u64)end : 0;
+}
+
 int image_temporary(void)
 {
     const char *folder = getenv("TMPDIR");

@@ -29,6 +29,7 @@ void image_write(const struct options *o, struct tree *t, const char *program,
    and one may write it.  Ends the command with one line when that cannot be. */
 enum image_use { IMAGE_READ, IMAGE_WRITE };
 int image_open(const char *path, enum image_use use);
+u64 image_length(int fd);
 
 /* A file without a name, gone with its last descriptor. */
 int image_temporary(void);

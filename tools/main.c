@@ -1,5 +1,6 @@
 /* `thunk`: the command that people type.  This file knows the verbs; each is in a file of its own.
  */
+#include "tools/check.h"
 #include "tools/doctor.h"
 #include "tools/look.h"
 #include "tools/run.h"
@@ -22,7 +23,7 @@ static const struct verb_entry verbs[] = {
     {"cp", cp_command, "copy files out of an image"},
     {"stat", stat_command, "show an image's settings, or a file's attributes"},
     {"doctor", doctor_command, "say what this machine can do, and what is missing"},
-    {"check", NULL, NULL},
+    {"check", check_command, "verify an image, and say what is wrong and where"},
     {"dump", NULL, NULL},
     {},
 };

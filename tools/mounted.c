@@ -97,15 +97,6 @@ static void wait_for(struct mounted *m, const char *what)
     }
 }
 
-static u64 image_length(int fd, const char *path)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0 || S_ISDIR(st.st_mode))
-        die(EXIT_FAILED, "%s: is a folder, not an image", path);
-    off_t end = lseek(fd, 0, SEEK_END); /* of a block device too */
-    return end > 0 ? (u64)end : 0;
-}
-
 struct mounted *image_mount(const char *path)
 {
     return image_mount_open(image_open(path, IMAGE_READ), path);
@@ -115,7 +106,7 @@ struct mounted *image_mount_open(int fd, const char *path)
 {
     struct mounted *m = must_allocate(sizeof(*m));
     m->name = path;
-    disk_init(&m->disk, fd, path, image_length(fd, path));
+    disk_init(&m->disk, fd, path, image_length(fd));
     m->executor = (struct executor){.later = mounted_later, .now_ns = mounted_now};
     m->end = &m->first;
     struct filesystem_environment environment = {.heap = &malloc_heap,
