@@ -31,6 +31,7 @@
 #pragma once
 
 #include "fs/internal.h"
+#include "fs/segment.h"
 
 /* What a change does to the space that a checkpoint of everything takes. */
 enum log_growth {
@@ -72,18 +73,3 @@ void commit_request(struct filesystem *fs, struct commit_wait *w, status_handler
 bool commit_wait_cancel(struct commit_wait *w);
 /* Something changed: a commit comes by itself after the interval. */
 void commit_soon(struct filesystem *fs);
-
-/* --- segments (segment.c): where the log may go on --------------------------------------------
-
-   Blocks for the log are kept apart from data before they are needed (standby), so that neither a
-   full disk nor a fragmented one ever stops the log: the standby segments hold a checkpoint of
-   everything and the log of the time until it is durable. */
-
-/* Takes a standby segment, USE_LOG from now on.  False: none is left, which log_begin prevents. */
-bool segment_take(struct filesystem *fs, u64 *block, u32 *blocks);
-/* A segment that no valid superblock reaches any more. */
-void segment_give(struct filesystem *fs, u64 block, u32 blocks);
-/* Standby for a checkpoint of checkpoint_bytes(fs) + `more`: takes further blocks when it can. */
-bool segment_standby_suffices(struct filesystem *fs, u64 more);
-/* What a checkpoint of everything takes, as groups in segments; at least what it will be. */
-u64 checkpoint_bytes(const struct filesystem *fs);

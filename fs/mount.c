@@ -3,7 +3,7 @@
 
    One request is in flight at a time (the two superblocks together at first); each completion goes
    on where the last one stopped, so nothing here is recursive. */
-#include "fs/internal.h"
+#include "fs/segment.h"
 
 #include "runtime/crc32c.h"
 #include "runtime/merge.h"
@@ -305,6 +305,8 @@ static status log_begin(struct mount *m)
     status taken = space_take(&fs->space, 0, FIRST_BLOCK, USE_FIXED);
     if (is_ok(taken))
         taken = space_take(&fs->space, s->checkpoint_block, s->checkpoint_blocks, USE_LOG);
+    if (is_ok(taken))
+        taken = segment_chain_add(fs, s->checkpoint_block, s->checkpoint_blocks);
     if (!is_ok(taken))
         return taken;
     m->sequence = s->checkpoint_sequence;
@@ -393,6 +395,7 @@ closure_method(status_handler, filesystem_closed, struct filesystem, closed, sta
     while (!list_empty(&fs->live))
         inode_live_drop(container_of(fs->live.next, struct inode_live, link)->inode);
     inode_tables_release(fs);
+    segments_release(fs);
     space_destroy(&fs->space);
     arena_release(&fs->arena);
     deallocate(h, fs, sizeof(*fs));

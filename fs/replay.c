@@ -4,7 +4,7 @@
    against the rules of FORMAT.md, section 5, before anything is done with it.  A record that breaks
    one is EBADMSG (damage), one that asks for what version 1 does not know is EINVAL; then the mount
    has failed and the state is thrown away, so nothing is undone. */
-#include "fs/internal.h"
+#include "fs/segment.h"
 
 /* Tables are made for that many at once at most; what the disk says beyond that has to come. */
 #define TABLE_COUNT_BELIEVED 4096ull
@@ -27,6 +27,8 @@ static status replay_next(struct replay *r, const struct record *record)
         n->sequence >= SEQUENCE_END)
         return status_error(EBADMSG, "fs: damaged: the next log segment is impossible", n->block);
     status taken = space_take(&r->fs->space, n->block, n->blocks, USE_LOG);
+    if (is_ok(taken))
+        taken = segment_chain_add(r->fs, n->block, n->blocks);
     if (!is_ok(taken))
         return taken;
     r->next_block = n->block;

@@ -1,0 +1,382 @@
+/* Segments of the log: the chain that mount would read, and the standby.  See fs/segment.h. */
+#include "fs/segment.h"
+
+/* A device has that many segments when it is neither small nor large. */
+#define SEGMENTS_OF_A_DEVICE 64u
+#define SEGMENT_USUAL_LEAST  40u
+/* The log may grow to that many segments, or twice a checkpoint, before it is compacted. */
+#define LOG_SEGMENTS 4u
+
+static u64 space_available_now(const struct filesystem *fs)
+{
+    return fs->space.blocks - fs->space.used;
+}
+
+/* --- the lists -------------------------------------------------------------------------------- */
+
+static struct segment *segment_of(struct list *l)
+{
+    return container_of(l, struct segment, link);
+}
+
+static status segments_make(struct filesystem *fs)
+{
+    if (fs->segments)
+        return STATUS_OK;
+    struct segments *s = allocate_zero(fs->environment.heap, sizeof(*s));
+    if (!s)
+        return status_error(ENOMEM, "fs: no memory for the log's segments", 0);
+    list_init(&s->chain);
+    list_init(&s->old);
+    list_init(&s->checkpoint);
+    list_init(&s->standby);
+    s->gap_none_used = ~0ull;
+    fs->segments = s;
+    return STATUS_OK;
+}
+
+static struct segment *segment_make(struct filesystem *fs, u64 block, u32 blocks)
+{
+    struct segment *g = allocate(fs->environment.heap, sizeof(*g));
+    if (g)
+        *g = (struct segment){.block = block, .blocks = blocks};
+    return g;
+}
+
+static void list_release(struct filesystem *fs, struct list *head)
+{
+    for (struct list *l; (l = list_pop_front(head));)
+        deallocate(fs->environment.heap, segment_of(l), sizeof(struct segment));
+}
+
+void segments_release(struct filesystem *fs)
+{
+    struct segments *s = fs->segments;
+    if (!s)
+        return;
+    list_release(fs, &s->chain);
+    list_release(fs, &s->old);
+    list_release(fs, &s->checkpoint);
+    list_release(fs, &s->standby);
+    deallocate(fs->environment.heap, s, sizeof(*s));
+    fs->segments = NULL;
+}
+
+/* All of `from` in front of `to`, in its order. */
+static void list_prepend(struct list *to, struct list *from)
+{
+    while (!list_empty(from)) {
+        struct list *last = from->previous;
+        list_remove(last);
+        list_push_front(to, last);
+    }
+}
+
+status segment_chain_add(struct filesystem *fs, u64 block, u32 blocks)
+{
+    status s = segments_make(fs);
+    if (!is_ok(s))
+        return s;
+    struct segment *g = segment_make(fs, block, blocks);
+    if (!g)
+        return status_error(ENOMEM, "fs: no memory for the log's segments", block);
+    list_push_back(&fs->segments->chain, &g->link);
+    fs->segments->chain_bytes += segment_bytes(blocks);
+    return STATUS_OK;
+}
+
+/* --- how much there has to be ----------------------------------------------------------------- */
+
+u64 checkpoint_bytes(const struct filesystem *fs)
+{
+    u64 records = fs->inodes * sizeof(struct record_inode) +
+                  fs->entries * sizeof(struct record_link) +
+                  fs->extents * sizeof(struct record_map) + fs->segments->setting_bytes +
+                  sizeof(struct record_checkpoint) + sizeof(struct record_checkpoint_end);
+    /* Groups have headers and are padded, and a record that no longer fits into a segment leaves at
+       most its own length of it: names and such are in text_bytes, all others are short. */
+    return records + records / 16 + 2 * fs->text_bytes + 2 * GROUP_BYTES_MOST;
+}
+
+static u64 usual_bytes(const struct segments *s)
+{
+    return segment_bytes(s->usual);
+}
+
+static u64 less(u64 a, u64 b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* What standby has to keep when the log takes of it, for checkpoints that grow by `more`. */
+static u64 standby_kept(const struct filesystem *fs, u64 more)
+{
+    const struct segments *s = fs->segments;
+    u64 bytes = checkpoint_bytes(fs) + more;
+    if (s->cutting)
+        bytes = s->needed + less(bytes, s->counted);
+    return bytes + usual_bytes(s);
+}
+
+/* What the log may take of it. */
+static u64 standby_spare(const struct filesystem *fs)
+{
+    const struct segments *s = fs->segments;
+    u64 spare = less(s->standby_bytes, standby_kept(fs, 0));
+    if (!s->cutting)
+        return spare;
+    /* And what there will be when the compaction is done. */
+    u64 then = less(s->standby_bytes + s->old_bytes, s->needed);
+    return min(spare, less(then, checkpoint_bytes(fs) + usual_bytes(s)));
+}
+
+u64 segment_log_room(const struct filesystem *fs)
+{
+    const struct segments *s = fs->segments;
+    u64 each = usual_bytes(s);
+    return each ? standby_spare(fs) / each * each : 0;
+}
+
+bool segment_compaction_helps(const struct filesystem *fs, u64 more)
+{
+    const struct segments *s = fs->segments;
+    if (s->usual == 0)
+        return false;
+    if (s->cutting)
+        return true;
+    u64 all = s->standby_bytes + s->chain_bytes;
+    return s->standby_bytes >= checkpoint_bytes(fs) + usual_bytes(s) &&
+           all >= 2 * (checkpoint_bytes(fs) + more) + 4 * usual_bytes(s);
+}
+
+bool segment_compaction_due(const struct filesystem *fs)
+{
+    const struct segments *s = fs->segments;
+    if (!s || s->usual == 0 || s->cutting)
+        return false;
+    u64 checkpoint = checkpoint_bytes(fs), each = usual_bytes(s);
+    /* Only when it frees something. */
+    if (s->chain_bytes < checkpoint + 2 * each)
+        return false;
+    return s->chain_bytes - checkpoint > max(LOG_SEGMENTS * each, 2 * checkpoint) ||
+           standby_spare(fs) < 2 * each;
+}
+
+/* --- free blocks that become standby, and back ------------------------------------------------ */
+
+static bool gap_find(struct filesystem *fs, u32 blocks, range *found)
+{
+    struct segments *s = fs->segments;
+    struct range_map *map = &fs->space.map;
+    u64 end = fs->space.blocks, from = min(max(s->gap_from, FIRST_BLOCK), end);
+    return range_map_find_gap(map, range_of(from, end), blocks, 1, found) ||
+           range_map_find_gap(map, range_of(FIRST_BLOCK, end), blocks, 1, found);
+}
+
+/* One more segment, shorter when there is no gap for a usual one. */
+static bool standby_add(struct filesystem *fs)
+{
+    struct segments *s = fs->segments;
+    range found;
+    if (fs->space.used >= s->gap_none_used || s->usual == 0)
+        return false;
+    for (u32 blocks = s->usual; blocks >= SEGMENT_LEAST_BLOCKS;) {
+        if (space_available_now(fs) >= blocks && gap_find(fs, blocks, &found)) {
+            struct segment *g = segment_make(fs, found.start, blocks);
+            if (!g || !is_ok(space_take(&fs->space, found.start, blocks, USE_LOG))) {
+                deallocate(fs->environment.heap, g, sizeof(*g));
+                return false;
+            }
+            list_push_back(&s->standby, &g->link);
+            s->standby_bytes += segment_bytes(blocks);
+            s->gap_from = found.start + blocks;
+            return true;
+        }
+        blocks = blocks > SEGMENT_LEAST_BLOCKS ? max(blocks / 2, SEGMENT_LEAST_BLOCKS) : 0;
+    }
+    s->gap_none_used = fs->space.used;
+    return false;
+}
+
+static void standby_fill(struct filesystem *fs, u64 bytes)
+{
+    fs->segments->gap_none_used = ~0ull;
+    while (fs->segments->standby_bytes < bytes && standby_add(fs))
+        ;
+}
+
+/* What there should be for the log not to be compacted too often: that and no more of it is taken
+   from what data might have. */
+static u64 standby_wanted(const struct filesystem *fs)
+{
+    const struct segments *s = fs->segments;
+    u64 checkpoint = checkpoint_bytes(fs), each = usual_bytes(s);
+    u64 log = max(LOG_SEGMENTS * each, 2 * checkpoint);
+    u64 affordable = LOG_SEGMENTS * each + (space_available_now(fs) << BLOCK_ORDER) / 8;
+    return checkpoint + each + min(log, affordable);
+}
+
+/* To standby when it has the usual length; else its blocks are free. */
+static void segment_give(struct filesystem *fs, struct segment *g)
+{
+    struct segments *s = fs->segments;
+    bool usual = g->blocks >= SEGMENT_LEAST_BLOCKS && g->blocks <= s->usual;
+    /* Without memory for a split of the map a long one serves as it is. */
+    if (!usual && is_ok(space_give(&fs->space, g->block, g->blocks, USE_LOG))) {
+        deallocate(fs->environment.heap, g, sizeof(*g));
+        return;
+    }
+    list_push_back(&s->standby, &g->link);
+    s->standby_bytes += segment_bytes(g->blocks);
+}
+
+static void segments_give(struct filesystem *fs, struct list *from)
+{
+    struct segments *s = fs->segments;
+    for (struct list *l; (l = list_pop_front(from));)
+        segment_give(fs, segment_of(l));
+    u64 wanted = standby_wanted(fs);
+    standby_fill(fs, wanted);
+    /* What is too much is free again, the last first. */
+    while (!list_empty(&s->standby)) {
+        struct segment *g = segment_of(s->standby.previous);
+        if (s->standby_bytes < wanted + wanted / 4 + segment_bytes(g->blocks) ||
+            !is_ok(space_give(&fs->space, g->block, g->blocks, USE_LOG)))
+            break;
+        s->standby_bytes -= segment_bytes(g->blocks);
+        list_remove(&g->link);
+        deallocate(fs->environment.heap, g, sizeof(*g));
+    }
+}
+
+bool segment_standby_suffices(struct filesystem *fs, u64 more)
+{
+    struct segments *s = fs->segments;
+    u64 needed = standby_kept(fs, more) + usual_bytes(s); /* and one for the log to go on */
+    while (s->standby_bytes < needed)
+        if (!standby_add(fs))
+            return false;
+    return true;
+}
+
+/* --- taking ----------------------------------------------------------------------------------- */
+
+static bool standby_take(struct filesystem *fs, struct list *to, u64 *block, u32 *blocks)
+{
+    struct segments *s = fs->segments;
+    struct list *l = list_pop_front(&s->standby);
+    if (!l)
+        return false;
+    struct segment *g = segment_of(l);
+    list_push_back(to, l);
+    s->standby_bytes -= segment_bytes(g->blocks);
+    *block = g->block;
+    *blocks = g->blocks;
+    return true;
+}
+
+bool segment_take(struct filesystem *fs, u64 *block, u32 *blocks)
+{
+    if (!standby_take(fs, &fs->segments->chain, block, blocks))
+        return false;
+    fs->segments->chain_bytes += segment_bytes(*blocks);
+    return true;
+}
+
+bool segment_cut(struct filesystem *fs, u64 *block, u32 *blocks)
+{
+    struct segments *s = fs->segments;
+    u64 checkpoint = checkpoint_bytes(fs);
+    assert(!s->cutting);
+    if (s->standby_bytes < checkpoint + usual_bytes(s) || list_empty(&s->standby))
+        return false;
+    list_prepend(&s->old, &s->chain);
+    s->old_bytes = s->chain_bytes;
+    s->chain_bytes = 0;
+    s->counted = s->needed = checkpoint;
+    s->cutting = true;
+    return segment_take(fs, block, blocks);
+}
+
+bool segment_take_checkpoint(struct filesystem *fs, u64 *block, u32 *blocks)
+{
+    struct segments *s = fs->segments;
+    assert(s->cutting);
+    if (!standby_take(fs, &s->checkpoint, block, blocks))
+        return false;
+    s->checkpoint_bytes += segment_bytes(*blocks);
+    s->needed = less(s->needed, segment_bytes(*blocks));
+    return true;
+}
+
+static void cut_end(struct segments *s)
+{
+    s->cutting = false;
+    s->counted = s->needed = s->old_bytes = s->checkpoint_bytes = 0;
+}
+
+void segments_switched(struct filesystem *fs)
+{
+    struct segments *s = fs->segments;
+    list_prepend(&s->chain, &s->checkpoint);
+    s->chain_bytes += s->checkpoint_bytes;
+    cut_end(s);
+    segments_give(fs, &s->old);
+}
+
+void segments_abandoned(struct filesystem *fs)
+{
+    struct segments *s = fs->segments;
+    list_prepend(&s->chain, &s->old);
+    s->chain_bytes += s->old_bytes;
+    cut_end(s);
+    segments_give(fs, &s->checkpoint);
+}
+
+/* --- at mount --------------------------------------------------------------------------------- */
+
+/* The larger size is in the next superblock, which is durable before anything lies there that the
+   log names. */
+static void device_grow(struct filesystem *fs)
+{
+    u64 blocks = fs->environment.device->sectors / BLOCK_SECTORS;
+    blocks = min(blocks, DEVICE_BLOCKS_END - 1);
+    if (blocks <= fs->super.device_blocks)
+        return;
+    fs->super.device_blocks = fs->space.blocks = blocks;
+    fs->checksums->bytes = blocks << BLOCK_ORDER;
+}
+
+static u64 setting_bytes(const struct filesystem *fs)
+{
+    u64 bytes = 0;
+    for (const struct setting *s = fs->settings; s; s = s->next)
+        bytes += align_up(
+            sizeof(struct record_setting) + s->name_bytes + strlen(s->text + s->name_bytes + 1), 8);
+    return 2 * bytes; /* as text_bytes in checkpoint_bytes */
+}
+
+static u64 reserve_bytes(const struct filesystem *fs)
+{
+    u64 bytes = 0;
+    for (struct range_node *n = range_map_first(&fs->space.map); n; n = range_map_next(n)) {
+        enum space_use use = container_of(n, struct space_node, node)->use;
+        if (use == USE_CHECKSUMS || use == USE_OTHER)
+            bytes += sizeof(struct record_reserve);
+    }
+    return bytes;
+}
+
+status segments_prepare(struct filesystem *fs)
+{
+    status made = segments_make(fs);
+    if (!is_ok(made))
+        return made;
+    struct segments *s = fs->segments;
+    device_grow(fs);
+    u64 usual = fs->space.blocks / SEGMENTS_OF_A_DEVICE;
+    s->usual = (u32)min(max(usual, SEGMENT_USUAL_LEAST), SEGMENT_MOST_BLOCKS);
+    s->setting_bytes = setting_bytes(fs) + reserve_bytes(fs);
+    standby_fill(fs, standby_wanted(fs));
+    return STATUS_OK;
+}
