@@ -42,3 +42,8 @@ struct check_result {
    no filesystem of ours, or of a version (or with a feature) that is not known here; one problem is
    counted then too.  ENOMEM.  A device that fails is a problem that is found. */
 status filesystem_check(const struct check_options *options, struct check_result *to);
+
+/* The log, readable, through options->line (not NULL): a line for each superblock and group, and
+   one for each record.  Goes on behind what is damaged.  Uses device, poll, heap and line.  EINVAL,
+   EBADMSG (no superblock is valid), EIO, ENOMEM: as far as it went. */
+status filesystem_dump(const struct check_options *options);

@@ -81,3 +81,31 @@ int check_command(int count, char **words)
         die(EXIT_FAILED, "standard output: cannot be written");
     return r.problems ? EXIT_FAILED : EXIT_OK;
 }
+
+/* --- dump ------------------------------------------------------------------------------------- */
+
+int dump_command(int count, char **words)
+{
+    if (count == 1 && !strcmp(words[0], "--help")) {
+        puts("thunk dump IMAGE: show the records of an image's log, one line each\n"
+             "example: thunk dump app.img | grep LINK\n\n"
+             "What is damaged is said and passed over.  fs/FORMAT.md says what the records mean.");
+        return EXIT_OK;
+    }
+    if (count != 1 || words[0][0] == '-')
+        die(EXIT_USAGE, "write thunk dump IMAGE");
+    struct disk d;
+    int fd = image_open(words[0], IMAGE_READ);
+    disk_init(&d, fd, words[0], image_length(fd));
+    struct check_options o = {.heap = &malloc_heap,
+                              .device = &d.device,
+                              .poll = &d.poll,
+                              .line = stack_closure(line_print)};
+    status s = filesystem_dump(&o);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        die(EXIT_FAILED, "standard output: cannot be written");
+    if (!is_ok(s))
+        die(EXIT_FAILED, "%s: %s", words[0], status_text(s));
+    close(fd);
+    return EXIT_OK;
+}

@@ -27,7 +27,6 @@ prints() {
 # --- usage -------------------------------------------------------------------------------------------
 refused "no verb" 2 "VERB"
 refused "a verb that is not there" 2 "frobnicate" frobnicate
-refused "dump is refused by name" 2 "dump: does not exist yet" dump x
 refused "run without a program" 2 "PROGRAM" run
 refused "an option that is not there" 2 "frobnicate" run --frobnicate true
 refused "an option without its value" 2 "SIZE" run -m
@@ -53,7 +52,7 @@ refused "an accelerator that is not there" 2 "--accel fast" run --accel fast tru
 refused "a variable without a value" 2 "NAME=VALUE" run -e NAME true
 refused "--disk with a program" 2 "--disk" run --disk x true
 refused "a timeout that is none" 2 "--timeout soon" run --timeout soon true
-for verb in run build ls tree cat cp stat check doctor; do
+for verb in run build ls tree cat cp stat check dump doctor; do
     "$THUNK" $verb --help >"$WORK/out" 2>"$WORK/err" && grep -q example "$WORK/out" && [ ! -s "$WORK/err" ]
     ok $? "$verb --help has an example"
 done
