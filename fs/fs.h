@@ -64,6 +64,8 @@ struct filesystem_statistics {
     u64 id; /* from the UUID, for statfs */
 };
 struct filesystem_statistics filesystem_statistics(struct filesystem *fs);
+/* Changes are refused with EROFS: as it was mounted, or since the log can no longer be written. */
+bool filesystem_read_only(const struct filesystem *fs);
 
 enum inode_type { INODE_FILE = 1, INODE_DIRECTORY = 2, INODE_SYMLINK = 3 };
 
@@ -239,12 +241,16 @@ const char *xattr_name(const struct inode *i, u32 n, u64 *name_bytes);
 struct page_write {
     struct page *page; /* held from begin to end */
     u64 fetch;
+    u32 fresh;     /* fs/'s: the page was new, and so many bytes will come */
+    bool replaces; /* fs/'s: in place of what the disk has */
 };
 /* To write [offset, offset + bytes), which lies in one page.  Blocks are set aside for it, so what
    begin has allowed is never lost for want of space.  EFBIG. */
 status page_write_begin(struct inode *i, u64 offset, u64 bytes, struct page_write *w);
-/* `bytes` were copied, 0 too; the file grows to offset + bytes if it was shorter. */
-void page_write_end(struct inode *i, u64 offset, u64 bytes, struct page_write *w);
+/* `bytes` were copied, 0 too; the file grows to offset + bytes if it was shorter.  Returns how many
+   count: `bytes`, or 0 when less was copied than announced into a page that had to be replaced as a
+   whole. */
+u64 page_write_end(struct inode *i, u64 offset, u64 bytes, struct page_write *w);
 
 /* Shorter, or longer with a hole.  EAGAIN with *fetch as above.  EFBIG. */
 status file_truncate(struct inode *i, u64 bytes, u64 *fetch);

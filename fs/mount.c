@@ -432,6 +432,11 @@ struct filesystem_statistics filesystem_statistics(struct filesystem *fs)
     };
 }
 
+bool filesystem_read_only(const struct filesystem *fs)
+{
+    return !fs->writable;
+}
+
 struct inode *filesystem_root(struct filesystem *fs)
 {
     return fs->root;
