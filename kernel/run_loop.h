@@ -1,5 +1,6 @@
 /* The run loop: one per CPU.  Its order: this CPU's thunks, the bottom halves that interrupt
-   handlers left, the shared run queue, then one application thread.
+   handlers left, the shared run queue, then one application thread.  A system call that queued
+   closures applies them, in the same order, on its way back to user mode.
 
    Kernel code runs with interrupts off and never blocks; interrupts arrive in user mode and while
    an idle CPU halts, and their handlers only leave bottom halves.  So nothing that an interrupt
@@ -54,7 +55,8 @@ void run_thread(struct runnable *r);
    runs next; to make that soon, run_thread_interrupt. */
 void runnable_set_cpus(struct runnable *r, u64 cpus);
 
-/* If it is in user mode, on any CPU, it comes back soon through user_hooks.interrupted. */
+/* If it is in user mode or in a system call, on any CPU, it soon comes by user_hooks: interrupted,
+   or served. */
 void run_thread_interrupt(struct runnable *r);
 
 /* Whether another thread waits for this CPU: then a thread that yields goes through run_thread. */
