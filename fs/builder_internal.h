@@ -65,6 +65,8 @@ struct log_writer {
 };
 
 /* builder_log.c */
+/* The first segment; w->sequence is its first group's. */
+void log_start(struct log_writer *w);
 void log_put(struct log_writer *w, struct record *fixed, u64 fixed_bytes, u16 type,
              const char *text, u64 text_bytes, const char *more, u64 more_bytes);
 /* Ends the group that is being made, when there is one. */

@@ -117,6 +117,11 @@ static void segment_start(struct log_writer *w)
     group_append(w, &s.r, sizeof(s), RECORD_SEGMENT, NULL, 0, NULL, 0);
 }
 
+void log_start(struct log_writer *w)
+{
+    segment_start(w);
+}
+
 /* The segment's last group: a NEXT record alone. */
 static void segment_end(struct log_writer *w)
 {

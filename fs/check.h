@@ -47,3 +47,19 @@ status filesystem_check(const struct check_options *options, struct check_result
    one for each record.  Goes on behind what is damaged.  Uses device, poll, heap and line.  EINVAL,
    EBADMSG (no superblock is valid), EIO, ENOMEM: as far as it went. */
 status filesystem_dump(const struct check_options *options);
+
+struct repair_result {
+    bool changed;      /* something was written; false: nothing had to be, or could be */
+    u64 inodes, moved; /* in the repaired tree; in its /lost+found */
+    u64 lost;          /* lines that say what was lost */
+};
+/* Makes what is damaged consistent again, as far as it can be salvaged, and says through `line`
+   what is lost.  A superblock is written anew from the other one.  Of a damaged log: what a
+   checkpoint still says, and the groups up to the first one that is not right; files that may miss
+   parts, and data that does not match its checksums, are moved to /lost+found, with holes where
+   they were. The result is written as a new checkpoint into blocks that nothing damaged or whole
+   speaks of; FLUSH; then a superblock; FLUSH.  Until that last write the disk is what it was.
+
+   OK: the filesystem is consistent now, or was.  EINVAL, EBADMSG: nothing can be salvaged; ENOSPC:
+   no room for a checkpoint; EROFS; EIO, ENOMEM.  Except for EIO nothing was changed then. */
+status filesystem_repair(const struct check_options *options, struct repair_result *to);

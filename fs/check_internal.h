@@ -106,6 +106,10 @@ struct check {
     u64 group_at; /* the device's byte at which the group lies that is being applied */
     u64 inode_most;
     bool damaged;            /* of the log: something in it is missing or was refused */
+    bool checkpoint_damaged; /* before the checkpoint's end */
+    u64 first_damage;        /* the first group behind the checkpoint that is not right; 0: none */
+    u64 stop;                /* the walk ends before that group; 0: at the end of the log */
+    u64 sequence_most;       /* that was seen, or is named, in a valid group */
     bool gap;                /* a group is missing: what does not fit behind it is no wonder */
     u64 after_gap;           /* records behind a gap that do not apply */
     u64 lost_groups;         /* at least */
@@ -123,6 +127,10 @@ void check_ranges_sort(struct check_ranges *r);
 /* Opens the scan, says what is wrong with the superblocks, and follows the log of the one that
    counts.  check_end in any case. */
 status check_begin(struct check *c, const struct check_options *options, struct check_result *to);
+#define SUPER_NEWEST 2u
+/* The same with superblock A (0) or B (1), which is valid. */
+status check_begin_with(struct check *c, const struct check_options *options,
+                        struct check_result *to, u32 super);
 void check_walk(struct check *c);
 void check_end(struct check *c);
 
@@ -131,6 +139,15 @@ void check_end(struct check *c);
 
 /* Names, links, extents, free space, checksum blocks and, when asked, data. */
 void check_state(struct check *c);
+
+/* Of one file, one behind the other: data that does not match its checksums or cannot be read;
+   `unknown`: it has checksums that cannot be read. */
+closure_type(check_bad_data, void, struct inode *i, range file_blocks, bool unknown);
+void check_data(struct check *c, check_bad_data bad);
+
+closure_type(check_inode_visitor, void, struct inode *i);
+/* All of them, with a name and without. */
+void check_visit_inodes(struct check *c, check_inode_visitor visitor);
 
 /* Applied to each inode that has a name, once for each name, and to the root. */
 closure_type(check_visitor, void, struct inode *directory, const struct directory_entry *entry);

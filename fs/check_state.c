@@ -92,9 +92,7 @@ static void names_check(struct check *c)
 
 /* --- extents and free space ------------------------------------------------------------------- */
 
-closure_type(inode_visitor, void, struct inode *i);
-
-static void visit_inodes(struct check *c, inode_visitor visitor)
+void check_visit_inodes(struct check *c, check_inode_visitor visitor)
 {
     for (u64 b = 0; b < c->fs.inode_buckets && is_ok(c->failure); b++)
         for (struct inode *i = c->fs.inode_table[b]; i; i = i->hash_next)
@@ -106,7 +104,7 @@ struct uses {
     struct check_ranges blocks;
 };
 
-closure_function(inode_visitor, extents_collect, (struct uses * uses), struct inode *i)
+closure_function(check_inode_visitor, extents_collect, (struct uses * uses), struct inode *i)
 {
     struct uses *u = bound(uses);
     u64 blocks = 0;
@@ -179,7 +177,7 @@ static void space_check(struct check *c)
     for (u64 n = 0; n < c->log.count; n++)
         check_range_add(c, &uses.blocks, c->log.items[n]);
     reserved_collect(c, &uses);
-    visit_inodes(c, stack_closure(extents_collect, &uses));
+    check_visit_inodes(c, stack_closure(extents_collect, &uses));
     check_ranges_sort(&uses.blocks);
     overlaps_check(c, &uses.blocks);
     u64 used = 0;
@@ -207,7 +205,7 @@ static range extent_sums(const struct extent *e)
     return range_of(e->run_block + first, e->run_block + end);
 }
 
-closure_function(inode_visitor, sums_collect, (struct uses * uses), struct inode *i)
+closure_function(check_inode_visitor, sums_collect, (struct uses * uses), struct inode *i)
 {
     struct uses *u = bound(uses);
     struct range_node *n = i->type == INODE_FILE && i->extents ? range_map_first(i->extents) : NULL;
@@ -234,7 +232,7 @@ static void sums_check(struct check *c)
     struct uses uses = {.check = c};
     u64 done = 0, used = 0;
     char name[PATH_SHOWN];
-    visit_inodes(c, stack_closure(sums_collect, &uses));
+    check_visit_inodes(c, stack_closure(sums_collect, &uses));
     check_ranges_sort(&uses.blocks);
     for (u64 n = 0; n < uses.blocks.count; n++) {
         const struct check_range *r = &uses.blocks.items[n];
@@ -260,28 +258,25 @@ static void sums_check(struct check *c)
 
 /* Blocks of one file that are wrong, one behind the other. */
 struct bad_run {
-    struct check *check;
-    const struct inode *i;
+    check_bad_data bad;
+    struct inode *i;
     u64 start, end; /* file blocks */
+    bool unknown;
 };
 
 static void bad_end(struct bad_run *b)
 {
-    char name[PATH_SHOWN];
     if (b->start < b->end)
-        check_problem(b->check,
-                      "%s: bytes %llu..%llu do not match their checksums, or cannot be "
-                      "read",
-                      inode_name(b->i, name), (unsigned long long)(b->start << BLOCK_ORDER),
-                      (unsigned long long)(b->end << BLOCK_ORDER));
+        apply(b->bad, b->i, range_of(b->start, b->end), b->unknown);
     b->start = b->end = 0;
 }
 
-static void bad_add(struct bad_run *b, u64 file_block)
+static void bad_add(struct bad_run *b, u64 file_block, bool unknown)
 {
-    if (b->end != file_block || b->start == b->end) {
+    if (b->end != file_block || b->start == b->end || b->unknown != unknown) {
         bad_end(b);
         b->start = file_block;
+        b->unknown = unknown;
     }
     b->end = file_block + 1;
 }
@@ -318,20 +313,38 @@ static void extent_verify(struct check *c, const struct extent *e, struct bad_ru
             if (known && !data) /* one of them cannot be read: which? */
                 block = scan_blocks(&c->scan, at, 1);
             if (!block || (u32)hash64(0, block, BLOCK_BYTES) != sums[n])
-                bad_add(bad, e->node.r.start + k + n);
+                bad_add(bad, e->node.r.start + k + n, !known);
         }
         c->result->blocks_verified += blocks;
     }
 }
 
-closure_function(inode_visitor, data_check, (struct check * check), struct inode *i)
+closure_function(check_inode_visitor, data_verify, (struct check * check, check_bad_data bad),
+                 struct inode *i)
 {
-    struct bad_run bad = {.check = bound(check), .i = i};
+    struct bad_run run = {.bad = bound(bad), .i = i};
     struct range_node *n = i->type == INODE_FILE && i->extents ? range_map_first(i->extents) : NULL;
     for (; n; n = range_map_next(n))
         if (extent_of(n)->flags & (MAP_SUMS_INLINE | MAP_SUMS_RUN))
-            extent_verify(bound(check), extent_of(n), &bad);
-    bad_end(&bad);
+            extent_verify(bound(check), extent_of(n), &run);
+    bad_end(&run);
+}
+
+void check_data(struct check *c, check_bad_data bad)
+{
+    check_visit_inodes(c, stack_closure(data_verify, c, bad));
+}
+
+/* What sums_check has said is not said again. */
+closure_function(check_bad_data, bad_say, (struct check * check), struct inode *i, range r,
+                 bool unknown)
+{
+    char name[PATH_SHOWN];
+    if (!unknown)
+        check_problem(bound(check),
+                      "%s: bytes %llu..%llu do not match their checksums, or cannot be read",
+                      inode_name(i, name), (unsigned long long)(r.start << BLOCK_ORDER),
+                      (unsigned long long)(r.end << BLOCK_ORDER));
 }
 
 /* --- all of it ----------------------------------------------------------------------------------
@@ -362,5 +375,5 @@ void check_state(struct check *c)
     sums_check(c);
     orphans_check(c);
     if (c->options.data)
-        visit_inodes(c, stack_closure(data_check, c));
+        check_data(c, stack_closure(bad_say, c));
 }

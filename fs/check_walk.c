@@ -241,19 +241,28 @@ static void record_seen(struct check *c, const struct record *record)
         c->result->segments++;
 }
 
+static void damage_note(struct check *c, u64 sequence)
+{
+    c->damaged = true;
+    if (!c->replay.ended)
+        c->checkpoint_damaged = true;
+    else if (!c->first_damage)
+        c->first_damage = sequence;
+}
+
 static void record_refused(struct check *c, const struct record *record, const char *where,
                            status s)
 {
     record_avoid(c, record);
-    c->replay.ended |= record->type == RECORD_CHECKPOINT_END;
     if (status_errno(s) == ENOMEM) {
         c->failure = s;
     } else if (c->gap) {
         c->after_gap++;
     } else {
-        c->damaged = true;
+        damage_note(c, c->replay.sequence);
         check_problem(c, "%s: %s (%llu)", where, status_text(s), (unsigned long long)s.detail);
     }
+    c->replay.ended |= record->type == RECORD_CHECKPOINT_END;
 }
 
 static void record_check(struct check *c, const struct group *g, const struct record *record,
@@ -301,12 +310,14 @@ static void group_check(struct check *c, const struct group *g)
     }
     const u8 *end = before ? (const u8 *)before + before->length : (const u8 *)(g + 1);
     if (is_ok(c->failure) && (number != g->records || end != (const u8 *)g + g->length)) {
-        c->damaged = true;
+        damage_note(c, g->sequence);
         check_problem(c, "group %llu at byte %llu: %u records of possible length, and it says %u",
                       (unsigned long long)g->sequence, (unsigned long long)c->group_at, number,
                       g->records);
     }
     c->result->groups++;
+    c->sequence_most = max(c->sequence_most, g->sequence);
+    c->sequence_most = max(c->sequence_most, c->replay.next_sequence);
     c->result->last_sequence = g->sequence;
 }
 
@@ -341,11 +352,30 @@ static bool group_search(struct check *c, bool promised)
     return false;
 }
 
+/* In place of the first group, which has the tables' beginning and the root. */
+static bool root_make(struct check *c)
+{
+    struct filesystem *fs = &c->fs;
+    c->failure = inode_tables_init(fs, 0, 0);
+    if (!is_ok(c->failure))
+        return false;
+    fs->root = inode_make(fs, INODE_ROOT, INODE_DIRECTORY);
+    if (!fs->root) {
+        check_out_of_memory(c);
+        return false;
+    }
+    fs->root->mode = 0755;
+    fs->linked = 1;
+    c->replay.begun = true;
+    return true;
+}
+
 /* Behind a missing group: what follows is still looked at. */
 static bool gap_cross(struct check *c)
 {
     const struct group *g;
-    c->damaged = c->gap = true;
+    damage_note(c, c->scan.sequence);
+    c->gap = true;
     if (!group_search(c, false) || scan_look(&c->scan, &g) != GROUP_SEQUENCE)
         return false;
     c->lost_groups += g->sequence - c->scan.sequence;
@@ -353,13 +383,7 @@ static bool gap_cross(struct check *c)
                (unsigned long long)(g->sector * SECTOR_BYTES));
     c->scan.sequence = g->sequence;
     c->replay.segment_expected = false;
-    if (!c->replay.begun) {
-        status s = inode_tables_init(&c->fs, 0, 0);
-        c->replay.begun = is_ok(s);
-        if (!is_ok(s))
-            c->failure = s;
-    }
-    return is_ok(c->failure);
+    return c->replay.begun || root_make(c);
 }
 
 /* No valid group at the place of the next one.  True: the walk goes on behind a gap. */
@@ -394,6 +418,8 @@ static bool group_next(struct check *c)
 {
     const struct superblock *super = &c->scan.supers[c->scan.super];
     const struct group *g;
+    if (c->stop && c->scan.sequence >= c->stop)
+        return false;
     enum group_fault f = scan_look(&c->scan, &g);
     if (f != GROUP_VALID)
         return group_missing(c, f);
@@ -461,6 +487,12 @@ static status state_init(struct check *c)
 
 status check_begin(struct check *c, const struct check_options *options, struct check_result *to)
 {
+    return check_begin_with(c, options, to, SUPER_NEWEST);
+}
+
+status check_begin_with(struct check *c, const struct check_options *options,
+                        struct check_result *to, u32 super)
+{
     *c = (struct check){.options = *options, .result = to};
     *to = (struct check_result){};
     if (!c->options.lines_most)
@@ -468,6 +500,8 @@ status check_begin(struct check *c, const struct check_options *options, struct 
     status s = scan_open(&c->scan, options->device, options->poll, options->heap);
     if (!is_ok(s))
         return s;
+    if (super != SUPER_NEWEST)
+        scan_choose(&c->scan, super);
     supers_check(c);
     return state_init(c);
 }
@@ -480,7 +514,7 @@ void check_walk(struct check *c)
     while (is_ok(c->failure) && group_next(c))
         ;
     if (is_ok(c->failure) && !c->replay.ended) {
-        c->damaged = true;
+        c->damaged = c->checkpoint_damaged = true;
         check_problem(c, "the checkpoint has no end");
     }
     if (c->after_gap)
