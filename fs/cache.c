@@ -1,10 +1,17 @@
-/* The page cache: clean pages of files, found through a radix tree in each inode, evicted by a
-   clock with a second chance.
+/* The page cache: pages of files, found through a radix tree in each inode, evicted by a clock with
+   a second chance.
 
    A page is in its inode's tree from the moment it is asked for; while it is being read it belongs
-   to that read (read.c), and page_find does not show it.  Held pages are never evicted.  The limit
-   of pages is kept by evicting before adding; pages that are held or being read may exceed it. */
-#include "fs/internal.h"
+   to that read (read.c), and page_find does not show it.  Held pages are never evicted, and those
+   that are dirty or on their way to the disk are not on the clock.  The limit of pages is kept by
+   evicting before adding; pages that are held, dirty or being read may exceed it.
+
+   Each node of a tree says which of its pages, or of the nodes below, are dirty; so the dirty pages
+   of a range are found in order without looking at the others.
+
+   Who drops pages that somebody holds detaches them: they are no longer the file's, and the last
+   hold frees them. */
+#include "fs/writeback.h"
 
 #define TREE_ORDER 6
 #define TREE_SLOTS (1u << TREE_ORDER)
@@ -15,6 +22,7 @@
 #define RECLAIM_WHEN_EXHAUSTED 32 /* pages given back when the heap has none left */
 
 struct page_node {
+    u64 dirty;               /* one bit for each slot with a dirty page in or below it */
     void *slots[TREE_SLOTS]; /* struct page_node, at the lowest level struct page */
 };
 
@@ -58,10 +66,18 @@ void page_hold(struct page *p)
     p->holds++;
 }
 
+static void page_free(struct filesystem *fs, struct page *p)
+{
+    deallocate(fs->environment.pages, p->memory, BLOCK_BYTES);
+    deallocate(fs->environment.heap, p, sizeof(*p));
+    fs->pages--;
+}
+
 void page_release(struct page *p)
 {
     assert(p->holds > 0);
-    p->holds--;
+    if (unlikely(--p->holds == 0 && p->flags & PAGE_DETACHED))
+        page_free(p->fs, p);
 }
 
 u64 file_pages(const struct inode *i)
@@ -76,21 +92,28 @@ static struct page_node *tree_node(struct inode *i)
     return allocate_zero(i->fs->environment.heap, sizeof(struct page_node));
 }
 
+/* One more level on top. */
+static bool tree_grow(struct inode *i)
+{
+    struct inode_live *l = i->live;
+    struct page_node *top = tree_node(i);
+    if (!top)
+        return false;
+    top->slots[0] = l->pages;
+    top->dirty = l->pages && l->pages->dirty;
+    l->pages = top;
+    l->tree_height++;
+    assert(l->tree_height <= TREE_HEIGHT_MOST);
+    return true;
+}
+
 /* The slot for a page, with all nodes above it; NULL when out of memory. */
 static void **tree_slot(struct inode *i, u64 index)
 {
-    struct inode_live *l = inode_live(i);
-    if (!l)
-        return NULL;
-    while (l->tree_height == 0 || index >> (TREE_ORDER * l->tree_height)) {
-        struct page_node *top = tree_node(i);
-        if (!top)
+    struct inode_live *l = i->live;
+    while (l->tree_height == 0 || index >> (TREE_ORDER * l->tree_height))
+        if (!tree_grow(i))
             return NULL;
-        top->slots[0] = l->pages;
-        l->pages = top;
-        l->tree_height++;
-        assert(l->tree_height <= TREE_HEIGHT_MOST);
-    }
     struct page_node *n = l->pages;
     for (u32 level = l->tree_height - 1; level > 0; level--) {
         void **slot = &n->slots[slot_of(index, level)];
@@ -101,13 +124,6 @@ static void **tree_slot(struct inode *i, u64 index)
         n = *slot;
     }
     return &n->slots[index & (TREE_SLOTS - 1)];
-}
-
-static void page_free(struct filesystem *fs, struct page *p)
-{
-    deallocate(fs->environment.pages, p->memory, BLOCK_BYTES);
-    deallocate(fs->environment.heap, p, sizeof(*p));
-    fs->pages--;
 }
 
 /* `level` counts down to 0, the nodes that hold pages; the depth is TREE_HEIGHT_MOST at most. */
@@ -140,16 +156,139 @@ void cache_drop_inode(struct inode *i)
     l->pages_cached = 0;
 }
 
-void cache_drop(struct page *p)
+/* Takes a page out of its tree, and the tree away with its last page. */
+static void tree_remove(struct page *p)
 {
     struct inode *i = p->inode;
     void **slot = tree_slot(i, p->index); /* it is there, so nothing is allocated */
-    assert(p->holds == 0 && slot && *slot == p);
+    assert(slot && *slot == p && !(p->flags & PAGE_DIRTY));
     *slot = NULL;
     list_remove(&p->link);
-    page_free(i->fs, p);
     if (--i->live->pages_cached == 0)
         cache_drop_inode(i);
+}
+
+void cache_drop(struct page *p)
+{
+    assert(p->holds == 0 && p->writes == 0);
+    tree_remove(p);
+    page_free(p->inode->fs, p);
+}
+
+void cache_detach(struct page *p)
+{
+    struct filesystem *fs = p->inode->fs;
+    tree_remove(p);
+    if (p->holds == 0) {
+        page_free(fs, p);
+        return;
+    }
+    p->flags = (p->flags & PAGE_WRITING) | PAGE_DETACHED;
+    p->fs = fs;
+}
+
+/* The first slot from `from` on that counts; TREE_SLOTS: none. */
+static u32 slot_first(const struct page_node *n, u32 from, bool dirty)
+{
+    if (dirty) {
+        u64 left = n->dirty & (~0ull << from);
+        return left ? (u32)__builtin_ctzll(left) : TREE_SLOTS;
+    }
+    while (from < TREE_SLOTS && !n->slots[from])
+        from++;
+    return from;
+}
+
+/* The first page from `index` on, of which only the bits of this level and those below count. */
+static struct page *tree_first(struct page_node *n, u32 level, u64 index, bool dirty)
+{
+    u32 from = slot_of(index, level), slot = from;
+    while (slot < TREE_SLOTS && (slot = slot_first(n, slot, dirty)) < TREE_SLOTS) {
+        if (level == 0)
+            return n->slots[slot];
+        struct page *p = tree_first(n->slots[slot], level - 1, slot == from ? index : 0, dirty);
+        if (p)
+            return p;
+        slot++;
+    }
+    return NULL;
+}
+
+static struct page *cache_first(struct inode *i, u64 index, bool dirty)
+{
+    const struct inode_live *l = i->live;
+    u32 level = l ? l->tree_height : 0;
+    if (level == 0 || index >> (TREE_ORDER * level))
+        return NULL;
+    return tree_first(l->pages, level - 1, index, dirty);
+}
+
+struct page *cache_first_page(struct inode *i, u64 index)
+{
+    return cache_first(i, index, false);
+}
+
+struct page *cache_first_dirty(struct inode *i, u64 index)
+{
+    return i->live && i->live->dirty_pages ? cache_first(i, index, true) : NULL;
+}
+
+/* --- dirty and clean -------------------------------------------------------------------------- */
+
+void cache_page_dirty(struct page *p)
+{
+    struct inode *i = p->inode;
+    struct inode_live *l = i->live;
+    struct data *d = i->fs->data;
+    struct page_node *n = l->pages;
+    assert(p->flags & PAGE_VALID && !(p->flags & PAGE_DIRTY));
+    for (u32 level = l->tree_height - 1u; level > 0; level--) {
+        u32 slot = slot_of(p->index, level);
+        n->dirty |= 1ull << slot;
+        n = n->slots[slot];
+    }
+    n->dirty |= 1ull << slot_of(p->index, 0);
+    p->flags |= PAGE_DIRTY;
+    list_remove(&p->link);
+    d->dirty++;
+    if (l->dirty_pages++ == 0) {
+        l->data_stamp = d->stamp;
+        list_push_back(&d->files, &l->data);
+    }
+}
+
+/* Bits go from the lowest level up, as far as nothing else is dirty there. */
+static void tree_clean(struct inode_live *l, u64 index)
+{
+    struct page_node *path[TREE_HEIGHT_MOST];
+    struct page_node *n = l->pages;
+    for (u32 level = l->tree_height - 1u; level > 0; level--) {
+        path[level] = n;
+        n = n->slots[slot_of(index, level)];
+    }
+    path[0] = n;
+    for (u32 level = 0; level < l->tree_height; level++) {
+        path[level]->dirty &= ~(1ull << slot_of(index, level));
+        if (path[level]->dirty)
+            return;
+    }
+}
+
+void cache_page_clean(struct page *p)
+{
+    struct inode_live *l = p->inode->live;
+    assert(p->flags & PAGE_DIRTY);
+    tree_clean(l, p->index);
+    p->flags &= ~(u32)PAGE_DIRTY;
+    p->inode->fs->data->dirty--;
+    if (--l->dirty_pages == 0)
+        list_remove(&l->data);
+}
+
+void cache_page_settled(struct page *p)
+{
+    if (p->writes == 0 && !(p->flags & PAGE_DIRTY))
+        list_push_back(&p->inode->fs->clock, &p->link);
 }
 
 /* --- adding and evicting ---------------------------------------------------------------------- */
@@ -204,22 +343,21 @@ struct page *cache_add(struct inode *i, u64 index, void *memory)
     if (!p)
         return NULL;
     fs->pages++;
-    void **slot = tree_slot(i, index);
+    void **slot = NULL;
+    if (inode_live(i)) {
+        i->live->pages_cached++; /* first, so that giving pages back leaves the tree alone */
+        slot = tree_slot(i, index);
+    }
     if (!slot) {
         if (memory)
             p->memory = NULL; /* it stays the caller's */
         page_free(fs, p);
-        if (i->live && i->live->pages_cached == 0)
+        if (i->live && --i->live->pages_cached == 0)
             cache_drop_inode(i);
         return NULL;
     }
     *slot = p;
-    i->live->pages_cached++;
-    p->inode = i;
-    p->index = index;
-    p->holds = 1;
-    p->flags = 0;
-    p->read = NULL;
+    *p = (struct page){.memory = p->memory, .inode = i, .index = index, .holds = 1};
     list_init(&p->link);
     return p;
 }

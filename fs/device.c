@@ -11,8 +11,8 @@ closure_method(cancel_handler, device_read_cancel, struct device_read, cancel, s
         apply(cancel, &r->request);
 }
 
-bool device_read_start(struct filesystem *fs, struct device_read *r, u64 sector, struct sg_list *sg,
-                       status_handler done)
+bool device_start(struct filesystem *fs, struct device_read *r, enum block_operation operation,
+                  u64 sector, struct sg_list *sg, status_handler done)
 {
     init_method(&r->cancel, device_read_cancel);
     status_handler landed = operation_start(&fs->scope, &r->operation, &r->cancel, done);
@@ -20,15 +20,21 @@ bool device_read_start(struct filesystem *fs, struct device_read *r, u64 sector,
         return false;
     r->fs = fs;
     r->request = (struct block_request){
-        .operation = BLOCK_READ,
+        .operation = operation,
         .sector = sector,
-        .sectors = sg->bytes / SECTOR_BYTES,
+        .sectors = sg ? sg->bytes / SECTOR_BYTES : 0,
         .sg = sg,
         .done = landed,
     };
     apply(fs->environment.device->io, &r->request);
     operation_started(&r->operation);
     return true;
+}
+
+bool device_read_start(struct filesystem *fs, struct device_read *r, u64 sector, struct sg_list *sg,
+                       status_handler done)
+{
+    return device_start(fs, r, BLOCK_READ, sector, sg, done);
 }
 
 status device_closing(const struct filesystem *fs)

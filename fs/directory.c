@@ -359,9 +359,10 @@ status inode_lookup(struct inode *directory, const char *name, u64 name_bytes, s
 {
     if (directory->type != INODE_DIRECTORY)
         return status_error(ENOTDIR, "fs: not a directory", directory->number);
-    if (name_bytes > NAME_BYTES_MOST)
+    if (name_bytes > NAME_BYTES_MOST && directory_attached(directory))
         return status_error(ENAMETOOLONG, "fs: a name of more than 255 bytes", name_bytes);
-    struct entry *e = entry_find(directory, name, name_bytes);
+    struct entry *e =
+        name_bytes <= NAME_BYTES_MOST ? entry_find(directory, name, name_bytes) : NULL;
     if (!e)
         return status_error(ENOENT, "fs: no such file or directory", directory->number);
     *found = e->inode;

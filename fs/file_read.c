@@ -175,6 +175,12 @@ closure_method(status_handler, file_read_joined, struct file_read, joined, statu
     apply(done, s);
 }
 
+/* Something of the file is not on the disk yet, or not mapped. */
+static bool cache_is_newer(const struct inode *i)
+{
+    return i->live && (i->live->dirty_pages || !list_empty(&i->live->writes));
+}
+
 static bool sg_whole_blocks(const struct sg_list *sg)
 {
     sg_for_each (sg, piece)
@@ -202,8 +208,8 @@ void file_read(struct inode *i, u64 offset, struct sg_list *sg, u64 *bytes, stat
               length ? status_error(ENOMEM, "fs: no memory for reading", i->number) : STATUS_OK);
         return;
     }
-    u64 direct =
-        offset % BLOCK_BYTES == 0 && sg_whole_blocks(sg) ? align_down(length, BLOCK_BYTES) : 0;
+    bool straight = offset % BLOCK_BYTES == 0 && sg_whole_blocks(sg) && !cache_is_newer(i);
+    u64 direct = straight ? align_down(length, BLOCK_BYTES) : 0;
     f->inode = i;
     f->sg = sg;
     f->offset = offset;

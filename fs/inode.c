@@ -1,5 +1,6 @@
 /* Inodes: the table that finds them by number, their attributes, and what an open file holds. */
 #include "fs/internal.h"
+#include "fs/log.h"
 
 #include "runtime/format.h"
 #include "runtime/hash64.h"
@@ -156,7 +157,11 @@ struct inode_live *inode_live(struct inode *i)
     l->inode = i;
     list_init(&l->dirty);
     list_init(&l->writes);
+    list_init(&l->data);
+    list_init(&l->promises);
     l->logged_bytes = i->bytes;
+    /* Nobody has kept where the log speaks of it; that is not behind its present end. */
+    l->position = log_position(i->fs);
     list_push_back(&i->fs->live, &l->link);
     i->live = l;
     return l;
@@ -212,7 +217,8 @@ void inode_hold(struct inode *i)
 void inode_release(struct inode *i)
 {
     assert(i->holds > 0);
-    i->holds--;
+    if (--i->holds == 0 && unlikely(i->links == 0))
+        orphan_forget(i);
 }
 
 const char *symlink_target(const struct inode *i, u64 *bytes)

@@ -57,6 +57,9 @@ void space_destroy(struct space *s);
 status space_take(struct space *s, u64 block, u64 blocks, enum space_use use);
 /* EBADMSG when not all of it is in that use; ENOMEM. */
 status space_give(struct space *s, u64 block, u64 blocks, enum space_use use);
+/* The same; *spare, unless it is NULL, is used and then NULL when a node more is needed. */
+status space_give_with(struct space *s, u64 block, u64 blocks, enum space_use use,
+                       struct space_node **spare);
 bool space_is(struct space *s, u64 block, u64 blocks, enum space_use use);
 
 /* --- inodes and entries ----------------------------------------------------------------------- */
@@ -97,13 +100,19 @@ struct inode_live {
     /* Of changed inodes; see fs/log.h and fs/writeback.h. */
     struct list dirty;  /* fs->dirty_inodes: attributes or the length are newer than the log */
     struct list writes; /* struct data_write, of this inode, from issue to FLUSH */
-    u64 dirty_pages;    /* PAGE_DIRTY or PAGE_WRITING */
+    struct list data;   /* data.files: it has dirty pages */
+    u64 data_stamp;     /* when it came there */
+    u64 dirty_pages;    /* PAGE_DIRTY */
+    struct list promises; /* struct data_promise: syncs of this file */
+    u64 issued_bytes;     /* and the last sync of everything: all before that was in writes */
+    u64 issued_until;     /* with numbers below this one */
+    u64 goal_index;     /* the page behind the last one that blocks were taken for, */
+    u64 goal_block;     /* and the block behind them */
     u64 logged_bytes;   /* the length that the log gives the file */
     u64 position;       /* log_position behind the last record about it or its name */
     struct inode_live *orphan_next; /* fs->orphans */
     u64 failures;                   /* of writing back, counted */
     status failure;                 /* the last one */
-    struct writeback *writeback;    /* the one under way; NULL: none */
 };
 
 struct inode {
@@ -144,6 +153,7 @@ struct extent {
     u64 run_block; /* of the checksum run; with SUMS_RUN */
     u32 run_index;
     u16 flags;       /* MAP_* */
+    u8 said;         /* checkpoint.h: the checkpoint_epoch that has this extent */
     const u32 *sums; /* with SUMS_INLINE */
 };
 
@@ -164,8 +174,9 @@ enum page_flag {
     PAGE_VALID = 1,
     PAGE_REFERENCED = 2, /* found since the clock's hand passed */
     PAGE_DIRTY = 4,      /* newer than what is on the disk and on its way there */
-    PAGE_WRITING = 8,    /* a data_write has it, until its FLUSH: not evicted */
+    PAGE_WRITING = 8,    /* the device has it */
     PAGE_RESERVED = 16,  /* a block is set aside for it */
+    PAGE_DETACHED = 32,  /* dropped from the file while somebody held it: the last hold frees it */
 };
 
 struct page {
@@ -174,9 +185,15 @@ struct page {
     u64 index;
     u32 holds;
     u32 flags;
-    struct list link;       /* the cache's clock while valid */
-    struct page_read *read; /* the operation that brings it in, while not valid */
+    struct list link; /* the cache's clock while it is valid and nothing keeps it from eviction */
+    union {
+        struct page_read *read; /* the operation that brings it in, while not valid */
+        struct filesystem *fs;  /* while detached: the inode may be gone */
+    };
+    u16 writes; /* struct data_write that have it, until their FLUSH */
+    u16 moves;  /* of these, those that will map it to another block */
 };
+_Static_assert(sizeof(struct page) <= 64, "there are as many as pages of the cache");
 
 struct filesystem {
     struct filesystem_environment environment;
@@ -203,6 +220,7 @@ struct filesystem {
     struct checkpoint *checkpoint; /* checkpoint.c: the one under way */
     struct segments *segments;     /* segment.c */
     u8 checkpoint_epoch;           /* not 0 while one is under way; another one each time */
+    bool super_in_b;               /* which of the two superblocks is `super` */
     bool writable;                 /* changes are possible */
     status broken;                 /* why they no longer are */
     struct list dirty_inodes;      /* inode_live.dirty */
@@ -347,6 +365,9 @@ struct device_read {
    being unmounted (then device_closing() is why); applied once, from the run loop. */
 bool device_read_start(struct filesystem *fs, struct device_read *r, u64 sector, struct sg_list *sg,
                        status_handler done);
+/* The same for writing, and for FLUSH (sg NULL, sector 0). */
+bool device_start(struct filesystem *fs, struct device_read *r, enum block_operation operation,
+                  u64 sector, struct sg_list *sg, status_handler done);
 status device_closing(const struct filesystem *fs);
 
 #define READ_BLOCKS_MOST 64u /* of one request: 256 KiB */

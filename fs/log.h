@@ -60,16 +60,69 @@ u64 log_durable(const struct filesystem *fs);
 status log_dirty_reserve(struct filesystem *fs, u32 records);
 void log_dirty_unreserve(struct filesystem *fs, u32 records);
 
+/* --- FLUSH (flush.c) ---------------------------------------------------------------------------
+ */
+
+struct log_flush {
+    struct filesystem *fs;
+    struct device_read device;
+    struct status_handler landed;
+    status_handler done;
+    u64 since;
+};
+u64 log_flush_failures(const struct filesystem *fs);
+/* done: taken over, once, from the run loop, or before returning when the filesystem is unmounted.
+   `since`: log_flush_failures when the writes began that this is to make durable; another failure
+   since then is a failure of this one. */
+void log_flush_start(struct filesystem *fs, struct log_flush *f, u64 since, status_handler done);
+
+/* --- mount and unmount ------------------------------------------------------------------------ */
+
+/* Where replay found the end of the log. */
+struct log_end {
+    u64 block; /* the segment */
+    u32 blocks;
+    u64 at;         /* in it: where the next group goes */
+    u64 sequence;   /* which that will have */
+    bool torn;      /* what lies behind may be a lost tail */
+    bool super_due; /* the superblock says CLEAN, or another size */
+};
+/* ENOMEM.  Nothing is written before something changes. */
+status log_make(struct filesystem *fs, const struct log_end *end);
+/* Nothing is in flight any more. */
+void log_release(struct filesystem *fs);
+
+/* --- compaction (checkpoint.c) -----------------------------------------------------------------
+ */
+
+#define CUT_SEQUENCES (1ull << 32)
+
+/* The log goes on in a fresh segment, from segment_cut: everything before is sealed with NEXT. */
+struct log_cut {
+    u64 block;
+    u32 blocks;
+    u64 from_sequence; /* of the first group of the checkpoint, which lies in a segment of its own
+                        */
+    u64 to_sequence;   /* of the first group behind the cut: what the checkpoint's NEXT says */
+};
+/* Not between log_begin and log_end.  ENOMEM; ENOSPC: no segment could be had.  Nothing has changed
+   then. */
+status log_cut(struct filesystem *fs, struct log_cut *cut);
+/* Only then may the superblock name the checkpoint (its segments before are written no more).  A
+   commit_request after the cut sees to it. */
+bool log_cut_durable(const struct filesystem *fs, const struct log_cut *cut);
+
 /* --- commits ---------------------------------------------------------------------------------- */
 
 struct commit_wait {
     struct list link; /* all zero before it is first used */
     status_handler done;
-    u64 position; /* the log up to there is to be durable */
 };
-/* Asks for the commit after this moment.  `done`: once, from the run loop.  With `flush` false only
-   when there is something to log; data that arrived is flushed in any case. */
+/* Asks for the commit after this moment: data that has arrived at the device by now is flushed, and
+   what was logged by now is durable.  `done`: once, from the run loop; w and done NULL: nobody
+   waits.  EIO, ENOMEM: nothing is lost, and the next request tries again. */
 void commit_request(struct filesystem *fs, struct commit_wait *w, status_handler done);
+/* True: `done` will not be applied, and is the caller's again. */
 bool commit_wait_cancel(struct commit_wait *w);
 /* Something changed: a commit comes by itself after the interval. */
 void commit_soon(struct filesystem *fs);

@@ -3,7 +3,7 @@
 
    One request is in flight at a time (the two superblocks together at first); each completion goes
    on where the last one stopped, so nothing here is recursive. */
-#include "fs/segment.h"
+#include "fs/log.h"
 
 #include "runtime/crc32c.h"
 #include "runtime/merge.h"
@@ -31,6 +31,7 @@ struct mount {
     u64 segment_bytes; /* of the segment that is being read */
     u64 at;            /* in the segment: where the next group is expected */
     bool scanning;     /* behind an invalid group: is it a torn tail? */
+    u64 log_end;       /* in the segment: where the log goes on */
 
     u8 *window; /* the segment's bytes [window_start, window_start + window_filled) */
     u64 window_bytes;
@@ -80,9 +81,45 @@ closure_method(status_handler, mount_window_read, struct mount, window_read, sta
     mount_advance(m, s);
 }
 
+/* Whether anybody may change anything. */
+static bool mount_writable(const struct mount *m)
+{
+    const struct filesystem *fs = m->fs;
+    const struct filesystem_environment *e = &fs->environment;
+    if (e->read_only || e->device->read_only || fs->super.features_read_only)
+        return false;
+    if (m->log_end + BLOCK_BYTES <= m->segment_bytes)
+        return true;
+    if (e->warn)
+        e->warn("fs: the image's log has no room to go on (block %llu): nothing can be written",
+                (unsigned long long)m->replay.segment_block);
+    return false;
+}
+
+static status mount_prepare_writing(struct mount *m)
+{
+    struct filesystem *fs = m->fs;
+    u64 blocks = fs->super.device_blocks;
+    status s = segments_prepare(fs);
+    if (!is_ok(s))
+        return s;
+    return log_make(fs, &(struct log_end){
+                            .block = m->replay.segment_block,
+                            .blocks = m->replay.segment_blocks,
+                            .at = m->log_end,
+                            .sequence = m->sequence,
+                            .torn = !(fs->super.flags & SUPERBLOCK_CLEAN),
+                            .super_due = (fs->super.flags & SUPERBLOCK_CLEAN) ||
+                                         fs->super.device_blocks != blocks,
+                        });
+}
+
 static status mount_complete(struct mount *m)
 {
     struct filesystem *fs = m->fs;
+    if (!m->scanning)
+        m->log_end = m->at;
+    fs->writable = mount_writable(m);
     status s = replay_finish(&m->replay);
     if (!is_ok(s))
         return s;
@@ -91,7 +128,7 @@ static status mount_complete(struct mount *m)
         return status_error(ENOMEM, "fs: no memory for an inode", 0);
     *fs->checksums = (struct inode){
         .fs = fs, .type = INODE_FILE, .bytes = fs->super.device_blocks << BLOCK_ORDER};
-    return STATUS_OK;
+    return fs->writable ? mount_prepare_writing(m) : STATUS_OK;
 }
 
 /* Reads on from `at`.  The window is as long as the first read has to be, and full size from the
@@ -196,6 +233,7 @@ static status group_missing(struct mount *m)
         return status_error(EBADMSG, "fs: damaged: a part of the log is not what was written",
                             m->sequence);
     m->scanning = true;
+    m->log_end = m->at;
     return STATUS_OK;
 }
 
@@ -286,6 +324,7 @@ static status super_choose(struct mount *m, status read)
     const struct superblock *s = a_valid && (!b_valid || a->generation >= b->generation) ? a : b;
     struct filesystem *fs = m->fs;
     fs->super = *s;
+    fs->super_in_b = s == b;
     memcpy(&fs->volume, s->uuid, sizeof(fs->volume));
     if (s->features_incompatible)
         return status_error(EINVAL, "fs: the filesystem uses a feature that is not known here",
@@ -297,7 +336,7 @@ static status super_choose(struct mount *m, status read)
 }
 
 /* The superblock is good: everything that the log needs to be read against. */
-static status log_begin(struct mount *m)
+static status log_read_begin(struct mount *m)
 {
     struct filesystem *fs = m->fs;
     const struct superblock *s = &fs->super;
@@ -319,7 +358,7 @@ closure_method(status_handler, mount_supers_read, struct mount, supers_read, sta
     struct mount *m = owner();
     status chosen = super_choose(m, s);
     if (is_ok(chosen))
-        chosen = log_begin(m);
+        chosen = log_read_begin(m);
     if (!is_ok(chosen)) {
         mount_finish(m, chosen);
         return;
@@ -377,6 +416,7 @@ void filesystem_mount(const struct filesystem_environment *environment, mount_ha
     space_init(&fs->space, h, 0);
     list_init(&fs->clock);
     list_init(&fs->live);
+    list_init(&fs->dirty_inodes);
     m->fs = fs;
     m->heap = h;
     m->replay.fs = fs;
@@ -384,29 +424,6 @@ void filesystem_mount(const struct filesystem_environment *environment, mount_ha
     m->supers = page;
     memset(page, 0, 2 * SUPERBLOCK_BYTES); /* what a failed read leaves is no superblock */
     supers_start(m);
-}
-
-closure_method(status_handler, filesystem_closed, struct filesystem, closed, status s)
-{
-    struct filesystem *fs = owner();
-    status_handler unmounted = fs->unmounted;
-    heap h = fs->environment.heap;
-    assert(fs->reads_in_flight == 0);
-    while (!list_empty(&fs->live))
-        inode_live_drop(container_of(fs->live.next, struct inode_live, link)->inode);
-    inode_tables_release(fs);
-    segments_release(fs);
-    space_destroy(&fs->space);
-    arena_release(&fs->arena);
-    deallocate(h, fs, sizeof(*fs));
-    apply(unmounted, s);
-}
-
-void filesystem_unmount(struct filesystem *fs, status_handler done)
-{
-    fs->unmounted = done;
-    init_method(&fs->closed, filesystem_closed);
-    scope_close(&fs->scope, &fs->closed);
 }
 
 const char *filesystem_setting(struct filesystem *fs, const char *name, u32 index)

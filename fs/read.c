@@ -5,7 +5,7 @@
    A page that another fetch is already reading is waited for, not read twice.  Who fetches many
    pages mostly wants the first one and reads ahead with the rest, so only what concerns the first
    page fails a fetch: the others are found missing when somebody comes for them. */
-#include "fs/internal.h"
+#include "fs/writeback.h"
 
 #include "runtime/merge.h"
 
@@ -77,7 +77,10 @@ closure_method(status_handler, page_read_arrived, struct page_read, arrived, sta
     waiters_move(&r->waiters, &waiters);
     for (u32 n = 0; n < r->extent.blocks; n++) {
         struct page *p = r->pages[n];
+        bool detached = p->flags & PAGE_DETACHED; /* truncated meanwhile: the hold was the last */
         page_release(p);
+        if (detached)
+            continue;
         if (bad >> n & 1) {
             cache_drop(p);
         } else {
@@ -271,6 +274,8 @@ closure_method(status_handler, fetch_joined, struct fetch, joined, status s)
     if (f->wait)
         f->wait->fetch = NULL;
     deallocate(i->fs->environment.heap, f, sizeof(*f));
+    if (i != i->fs->checksums)
+        inode_release(i);
     if (done)
         apply(done, s);
 }
@@ -305,6 +310,9 @@ static void fetch_begin(struct inode *i, u64 first, u64 count, struct pages_wait
     f->done = done;
     if (w)
         w->fetch = f;
+    if (i != i->fs->checksums)
+        inode_hold(i); /* who asked may close it meanwhile */
+    inodes_live_rest(i->fs, 1);
     init_method(&f->joined, fetch_joined);
     fetch_start(f, range_of(first, first + count));
 }

@@ -211,6 +211,27 @@ status replay_group(struct replay *r, const struct group *g)
     return STATUS_OK;
 }
 
+/* Unlinked while it was open, when the power was cut.  Its blocks are the log's until a FORGET is
+   logged, with the first commit; who only reads drops it. */
+static status orphan_found(struct filesystem *fs, struct inode *i)
+{
+    if (fs->writable) {
+        struct inode_live *l = inode_live(i);
+        if (!l)
+            return status_error(ENOMEM, "fs: no memory for a removed file", i->number);
+        l->orphan_next = fs->orphans;
+        fs->orphans = l;
+        return STATUS_OK;
+    }
+    if (i->type == INODE_FILE) {
+        status s = extent_unmap(i, range_of(0, FILE_BLOCKS_MOST));
+        if (!is_ok(s))
+            return s;
+    }
+    inode_forget(fs, i);
+    return STATUS_OK;
+}
+
 status replay_finish(struct replay *r)
 {
     struct filesystem *fs = r->fs;
@@ -221,12 +242,9 @@ status replay_finish(struct replay *r)
             next = i->hash_next;
             if (i->links || i == fs->root)
                 continue;
-            if (i->type == INODE_FILE) {
-                status s = extent_unmap(i, range_of(0, FILE_BLOCKS_MOST));
-                if (!is_ok(s))
-                    return s;
-            }
-            inode_forget(fs, i);
+            status s = orphan_found(fs, i);
+            if (!is_ok(s))
+                return s;
         }
     }
     return STATUS_OK;

@@ -6,6 +6,8 @@
 #define SEGMENT_USUAL_LEAST  40u
 /* The log may grow to that many segments, or twice a checkpoint, before it is compacted. */
 #define LOG_SEGMENTS 4u
+/* Padding at the ends of a checkpoint. */
+#define CHECKPOINT_BYTES_LEAST (64 * KiB)
 
 static u64 space_available_now(const struct filesystem *fs)
 {
@@ -93,9 +95,10 @@ u64 checkpoint_bytes(const struct filesystem *fs)
                   fs->entries * sizeof(struct record_link) +
                   fs->extents * sizeof(struct record_map) + fs->segments->setting_bytes +
                   sizeof(struct record_checkpoint) + sizeof(struct record_checkpoint_end);
-    /* Groups have headers and are padded, and a record that no longer fits into a segment leaves at
-       most its own length of it: names and such are in text_bytes, all others are short. */
-    return records + records / 16 + 2 * fs->text_bytes + 2 * GROUP_BYTES_MOST;
+    /* A group that no longer fits into a segment leaves at most its own length of it: an eighth
+       (checkpoint_group_bytes), or that of a long record, and these are in text_bytes.  Headers and
+       padding are the other eighth. */
+    return records + records / 4 + 2 * fs->text_bytes + CHECKPOINT_BYTES_LEAST;
 }
 
 static u64 usual_bytes(const struct segments *s)
@@ -133,8 +136,16 @@ static u64 standby_spare(const struct filesystem *fs)
 u64 segment_log_room(const struct filesystem *fs)
 {
     const struct segments *s = fs->segments;
-    u64 each = usual_bytes(s);
-    return each ? standby_spare(fs) / each * each : 0;
+    u64 each = usual_bytes(s), segments = each ? standby_spare(fs) / each : 0;
+    /* Groups are not split, so of each segment only so much is sure to be used, and of the one that
+       is being written nothing is. */
+    return segments ? (segments - 1) * max(each / 2, less(each, GROUP_BYTES_MOST)) : 0;
+}
+
+u32 checkpoint_group_bytes(const struct filesystem *fs)
+{
+    u64 bytes = usual_bytes(fs->segments) / 8;
+    return (u32)min(max(bytes, 4 * BLOCK_BYTES), (u64)GROUP_BYTES_MOST);
 }
 
 bool segment_compaction_helps(const struct filesystem *fs, u64 more)
@@ -159,7 +170,7 @@ bool segment_compaction_due(const struct filesystem *fs)
     if (s->chain_bytes < checkpoint + 2 * each)
         return false;
     return s->chain_bytes - checkpoint > max(LOG_SEGMENTS * each, 2 * checkpoint) ||
-           standby_spare(fs) < 2 * each;
+           standby_spare(fs) < 3 * each;
 }
 
 /* --- free blocks that become standby, and back ------------------------------------------------ */

@@ -31,13 +31,15 @@ struct segments {
     struct list checkpoint; /* that compaction's own */
     struct list standby;
     u64 chain_bytes, old_bytes, checkpoint_bytes, standby_bytes; /* see segment_bytes */
-    u64 needed;        /* by the compaction under way: what its checkpoint may still take */
-    u64 counted;       /* checkpoint_bytes(fs) at its cut */
-    u64 setting_bytes; /* SETTING and RESERVE records of a checkpoint */
-    u64 gap_from;      /* where free blocks are looked for next */
-    u64 gap_none_used; /* none was found when that many blocks were in use; ~0: not known */
-    u32 usual;         /* blocks of a new segment */
-    bool cutting;      /* a compaction is under way, from its cut on */
+    u64 needed;            /* by the compaction under way: what its checkpoint may still take */
+    u64 counted;           /* checkpoint_bytes(fs) at its cut */
+    u64 setting_bytes;     /* SETTING and RESERVE records of a checkpoint */
+    u64 gap_from;          /* where free blocks are looked for next */
+    u64 gap_none_used;     /* none was found when that many blocks were in use; ~0: not known */
+    u32 usual;             /* blocks of a new segment */
+    u64 retry_position;    /* of the log: no compaction is begun before, unless it has to be */
+    u8 epoch, epoch_whole; /* checkpoint.h: the last one, and the last that everything has */
+    bool cutting;          /* a compaction is under way, from its cut on */
 };
 
 /* What a segment holds for sure, its NEXT and what does not fit at its end left out. */
@@ -74,3 +76,5 @@ bool segment_compaction_helps(const struct filesystem *fs, u64 more);
 bool segment_compaction_due(const struct filesystem *fs);
 /* What a checkpoint of everything takes; at least what it will be. */
 u64 checkpoint_bytes(const struct filesystem *fs);
+/* Its groups are closed when they are that long, unless one record is longer. */
+u32 checkpoint_group_bytes(const struct filesystem *fs);

@@ -39,6 +39,25 @@ static status space_insert(struct space *s, range r, enum space_use use)
     return STATUS_OK;
 }
 
+static void space_remove(struct space *s, struct space_node *n)
+{
+    range_map_remove(&s->map, &n->node);
+    deallocate(s->heap, n, sizeof(*n));
+    s->last = NULL;
+}
+
+/* The neighbour that begins where n ends becomes a part of it. */
+static void space_join(struct space *s, struct space_node *n)
+{
+    struct space_node *next = space_node_of(range_map_next(&n->node));
+    if (!next || next->node.r.start != n->node.r.end || next->use != n->use)
+        return;
+    range whole = range_of(n->node.r.start, next->node.r.end);
+    space_remove(s, next);
+    range_map_resize(&s->map, &n->node, whole);
+    s->last = n;
+}
+
 status space_take(struct space *s, u64 block, u64 blocks, enum space_use use)
 {
     if (blocks == 0 || blocks > s->blocks || block > s->blocks - blocks)
@@ -56,9 +75,11 @@ status space_take(struct space *s, u64 block, u64 blocks, enum space_use use)
     } else {
         result = space_insert(s, r, use);
     }
-    if (is_ok(result))
-        s->used += blocks;
-    return result;
+    if (!is_ok(result))
+        return result;
+    space_join(s, s->last);
+    s->used += blocks;
+    return STATUS_OK;
 }
 
 bool space_is(struct space *s, u64 block, u64 blocks, enum space_use use)
@@ -69,7 +90,16 @@ bool space_is(struct space *s, u64 block, u64 blocks, enum space_use use)
     return n && n->use == use && n->node.r.end >= block + blocks;
 }
 
-status space_give(struct space *s, u64 block, u64 blocks, enum space_use use)
+/* What lies behind a part that is given back, as a node of its own.  `spare` is used up. */
+static void space_tail(struct space *s, range r, enum space_use use, struct space_node *spare)
+{
+    spare->node.r = r;
+    spare->use = use;
+    range_map_insert(&s->map, &spare->node);
+}
+
+status space_give_with(struct space *s, u64 block, u64 blocks, enum space_use use,
+                       struct space_node **spare)
 {
     if (!space_is(s, block, blocks, use))
         return status_error(EBADMSG, "fs: damaged: blocks given back that were not in use", block);
@@ -77,21 +107,26 @@ status space_give(struct space *s, u64 block, u64 blocks, enum space_use use)
     range whole = n->node.r;
     range left = range_of(whole.start, block), right = range_of(block + blocks, whole.end);
     if (range_empty(left) && range_empty(right)) {
-        range_map_remove(&s->map, &n->node);
-        deallocate(s->heap, n, sizeof(*n));
-        s->last = NULL;
+        space_remove(s, n);
     } else if (range_empty(left)) {
         range_map_resize(&s->map, &n->node, right);
     } else {
+        if (!range_empty(right) && !*spare)
+            *spare = allocate(s->heap, sizeof(**spare));
+        if (!range_empty(right) && !*spare)
+            return status_error(ENOMEM, "fs: no memory for the map of used blocks", block);
         range_map_resize(&s->map, &n->node, left);
         if (!range_empty(right)) {
-            status inserted = space_insert(s, right, use);
-            if (!is_ok(inserted)) {
-                range_map_resize(&s->map, &n->node, whole);
-                return inserted;
-            }
+            space_tail(s, right, use, *spare);
+            *spare = NULL;
         }
     }
     s->used -= blocks;
     return STATUS_OK;
+}
+
+status space_give(struct space *s, u64 block, u64 blocks, enum space_use use)
+{
+    struct space_node *spare = NULL;
+    return space_give_with(s, block, blocks, use, &spare);
 }

@@ -1,0 +1,262 @@
+/* The log's buffer: changes become records in groups in memory.  See fs/log.h.
+
+   Two kinds of groups are not durable yet: those that changes fill, LOG_GROUPS_MOST at most, and
+   those that commits fill with what was only counted before (attributes, extents).  For the latter
+   memory is there before it is needed: `ready` has a group for each COMMIT_GROUP_BYTES of reserved
+   records when a commit begins, and while none runs.  A commit that cannot have it fails with
+   ENOMEM before it has done anything, and the next one tries again.
+
+   Called by whoever changes something. */
+#include "fs/log_state.h"
+
+#include "fs/checkpoint.h"
+
+/* A compaction that was forced is not forced again before the log has grown by that much: what it
+   could free is free then. */
+#define FORCED_BYTES (256 * KiB)
+
+u64 log_position(const struct filesystem *fs)
+{
+    return fs->log ? fs->log->position : 0;
+}
+
+u64 log_durable(const struct filesystem *fs)
+{
+    return fs->log ? fs->log->durable : 0;
+}
+
+/* --- mount and unmount ------------------------------------------------------------------------ */
+
+status log_make(struct filesystem *fs, const struct log_end *end)
+{
+    heap h = fs->environment.heap;
+    struct log *log = allocate_zero(h, sizeof(*log));
+    u8 *sector = allocate(h, SUPERBLOCK_BYTES);
+    if (!log || !sector) {
+        deallocate(h, log, sizeof(*log));
+        deallocate(h, sector, SUPERBLOCK_BYTES);
+        return status_error(ENOMEM, "fs: no memory for the log", sizeof(*log));
+    }
+    log->fs = fs;
+    log->super_sector = sector;
+    list_init(&log->ready);
+    list_init(&log->supers);
+    stream_init(&log->stream, fs, segment_take);
+    stream_place(&log->stream, end->block, end->blocks, end->at, end->sequence);
+    log->stream.durable = end->sequence - 1;
+    log->stream.barriers = true;
+    log->super_due = end->super_due;
+    if (end->torn) {
+        u64 start = (end->block << BLOCK_ORDER) + end->at;
+        u64 left = ((u64)end->blocks << BLOCK_ORDER) - end->at;
+        log->tail.at = start;
+        log->tail.end = start + min(left, LOG_TAIL_MOST);
+    }
+    commit_init(log);
+    fs->log = log;
+    return STATUS_OK;
+}
+
+static struct log_group *ready_pop(struct log *log)
+{
+    struct list *l = list_pop_front(&log->ready);
+    if (!l)
+        return NULL;
+    log->ready_count--;
+    return container_of(l, struct log_group, link);
+}
+
+void log_release(struct filesystem *fs)
+{
+    struct log *log = fs->log;
+    heap h = fs->environment.heap;
+    if (!log)
+        return;
+    stream_release(&log->stream);
+    while (log->ready_count)
+        group_free(fs, ready_pop(log));
+    deallocate(h, log->tail.zeros, GROUP_BYTES_MOST);
+    deallocate(h, log->super_sector, SUPERBLOCK_BYTES);
+    deallocate(h, log, sizeof(*log));
+    fs->log = NULL;
+}
+
+/* --- changes ---------------------------------------------------------------------------------- */
+
+static status log_full(struct log *log)
+{
+    commit_request(log->fs, NULL, NULL);
+    return status_error(EAGAIN, "fs: the log's buffer is full", log->stream.count);
+}
+
+/* A compaction may make room; not for ever when it does not. */
+static status room_compact(struct log *log)
+{
+    struct filesystem *fs = log->fs;
+    if (!fs->checkpoint) {
+        if (log->forced_position && log->position < log->forced_position + FORCED_BYTES)
+            return status_error(ENOSPC, "fs: no space for the log", log->position);
+        checkpoint_consider(fs, true);
+        if (!fs->checkpoint)
+            return status_error(ENOSPC, "fs: no space for the log", log->position);
+        log->forced_position = max(log->position, 1ull);
+    }
+    return status_error(EAGAIN, "fs: the log is being compacted", log->position);
+}
+
+/* The disk has room for what is buffered and `bytes` more, wherever groups end. */
+static status log_room(struct log *log, u64 bytes, enum log_growth growth)
+{
+    struct filesystem *fs = log->fs;
+    const struct log_stream *s = &log->stream;
+    u64 buffered = stream_bytes(s) + (u64)log->dirty_records * COMMIT_RECORD_BYTES + bytes;
+    u64 left = ((u64)s->blocks << BLOCK_ORDER) - s->at;
+    left -= min(left, 2 * BLOCK_BYTES);
+    if (growth == LOG_GROWS && !segment_standby_suffices(fs, buffered))
+        return room_compact(log);
+    if (buffered > left && buffered - left > segment_log_room(fs))
+        return room_compact(log);
+    return STATUS_OK;
+}
+
+/* A new group for changes. */
+static status log_open_group(struct log *log, u64 bytes, enum log_growth growth)
+{
+    if (log->stream.count >= LOG_GROUPS_MOST)
+        return log_full(log);
+    /* The whole group is asked for, so what joins it asks for nothing. */
+    status s = log_room(log, max(bytes, (u64)GROUP_BYTES_MOST), growth);
+    if (is_ok(s))
+        s = stream_open(&log->stream);
+    if (is_ok(s) && log->stream.count == LOG_GROUPS_MANY)
+        commit_request(log->fs, NULL, NULL);
+    return s;
+}
+
+status log_begin(struct filesystem *fs, u64 bytes, enum log_growth growth)
+{
+    struct log *log = fs->log;
+    assert(bytes <= LOG_CHANGE_MOST);
+    if (!fs->writable || (log->ending && growth == LOG_GROWS))
+        return status_error(EROFS, "fs: the filesystem cannot be changed", fs->volume);
+    assert(!log->begun);
+    if (!stream_has_room(&log->stream, bytes)) {
+        status s = log_open_group(log, bytes, growth);
+        if (!is_ok(s))
+            return s;
+    }
+    log->begun = true;
+    return STATUS_OK;
+}
+
+void log_record(struct filesystem *fs, struct record *fixed, u64 fixed_bytes, u16 type,
+                const void *text, u64 text_bytes, const void *more, u64 more_bytes)
+{
+    struct log *log = fs->log;
+    assert(log->begun);
+    log->position += stream_record(&log->stream, type,
+                                   &(struct record_parts){.fixed = fixed,
+                                                          .fixed_bytes = fixed_bytes,
+                                                          .text = text,
+                                                          .text_bytes = text_bytes,
+                                                          .more = more,
+                                                          .more_bytes = more_bytes});
+    log->stream.open->position = log->position;
+}
+
+void log_end(struct filesystem *fs)
+{
+    assert(fs->log->begun);
+    fs->log->begun = false;
+    commit_soon(fs);
+}
+
+/* --- what commits write ----------------------------------------------------------------------- */
+
+static u32 ready_needed(const struct log *log)
+{
+    return (u32)(((u64)log->dirty_records * COMMIT_RECORD_BYTES + COMMIT_GROUP_BYTES - 1) /
+                 COMMIT_GROUP_BYTES);
+}
+
+status log_commit_secure(struct log *log)
+{
+    u32 needed = ready_needed(log);
+    while (log->ready_count < needed) {
+        struct log_group *g = group_make(log->fs, GROUP_BYTES_MOST);
+        if (!g)
+            return status_error(ENOMEM, "fs: no memory for the log", GROUP_BYTES_MOST);
+        list_push_back(&log->ready, &g->link);
+        log->ready_count++;
+    }
+    /* Each group that is not sealed may turn to another segment, those too that this commit opens.
+     */
+    return stream_stock(&log->stream, (log->stream.count + needed + 1) * STREAM_TURNS_OF_A_GROUP);
+}
+
+void log_begin_commit(struct filesystem *fs, u64 bytes)
+{
+    struct log *log = fs->log;
+    assert(!log->begun && bytes <= COMMIT_BEGIN_MOST);
+    if (!stream_has_room(&log->stream, bytes)) {
+        struct log_group *g = ready_pop(log);
+        assert(g); /* log_commit_secure */
+        stream_open_with(&log->stream, g);
+    }
+    log->begun = true;
+}
+
+status log_dirty_reserve(struct filesystem *fs, u32 records)
+{
+    struct log *log = fs->log;
+    if (!fs->writable)
+        return status_error(EROFS, "fs: the filesystem cannot be changed", fs->volume);
+    if (records > DIRTY_RECORDS_MOST - log->dirty_records) {
+        commit_request(fs, NULL, NULL);
+        return status_error(EAGAIN, "fs: too much waits for the next commit", log->dirty_records);
+    }
+    u32 before = ready_needed(log);
+    log->dirty_records += records;
+    status s = ready_needed(log) > before ? log_room(log, 0, LOG_SHRINKS) : STATUS_OK;
+    if (is_ok(s))
+        s = log_commit_secure(log);
+    if (!is_ok(s))
+        log->dirty_records -= records;
+    return s;
+}
+
+void log_dirty_unreserve(struct filesystem *fs, u32 records)
+{
+    struct log *log = fs->log;
+    assert(records <= log->dirty_records);
+    log->dirty_records -= records;
+    while (log->ready_count > ready_needed(log) + 1 && !log->commit.landed)
+        group_free(fs, ready_pop(log));
+}
+
+/* --- compaction ------------------------------------------------------------------------------- */
+
+status log_cut(struct filesystem *fs, struct log_cut *cut)
+{
+    struct log *log = fs->log;
+    struct log_stream *s = &log->stream;
+    assert(!log->begun);
+    status stocked = stream_stock(s, (s->count + 1) * STREAM_TURNS_OF_A_GROUP);
+    if (!is_ok(stocked))
+        return stocked;
+    if (!stream_seal(s)) {
+        log_break(fs, status_error(EIO, "fs: no segment is left for the log", s->block));
+        return status_error(ENOSPC, "fs: no segment is left for the log", s->block);
+    }
+    if (!segment_cut(fs, &cut->block, &cut->blocks))
+        return status_error(ENOSPC, "fs: no segment is left for a checkpoint", s->block);
+    cut->from_sequence = s->sequence + 1;
+    cut->to_sequence = s->sequence + CUT_SEQUENCES;
+    stream_turn(s, cut->block, cut->blocks, cut->to_sequence);
+    return STATUS_OK;
+}
+
+bool log_cut_durable(const struct filesystem *fs, const struct log_cut *cut)
+{
+    return fs->log->stream.durable + 1 >= cut->from_sequence;
+}
