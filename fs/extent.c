@@ -1,6 +1,6 @@
-/* Extent maps: which blocks of a file lie where.  Replay is the caller, and what changes files while
-   they are mounted; reading walks the range map itself.  Every block that is mapped here is taken in
-   the map of used blocks, so two extents can never share one, and none lies on metadata.
+/* Extent maps: which blocks of a file lie where.  Replay is the caller, and what changes files
+   while they are mounted; reading walks the range map itself.  Every block that is mapped here is
+   taken in the map of used blocks, so two extents can never share one, and none lies on metadata.
 
    Replay frees blocks at once, and fails for want of memory.  What changes a mounted file has
    promised itself the extents it needs, and its blocks are free after a commit (allocate.c). */

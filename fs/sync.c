@@ -1,10 +1,10 @@
 /* Making durable: a sync writes back what is dirty, and then it needs a commit, or no more than a
    FLUSH when the log has nothing to say about what was written (fdatasync in place).
 
-   A sync of a file waits for the pages that were dirty when it began, each of which is written once;
-   so who writes the same file at full speed meanwhile does not keep it from ending.  Syncs that wait
-   for a FLUSH at the same time share it, as those that wait for a commit do.  Syncs of everything
-   come one after the other.
+   A sync of a file waits for the pages that were dirty when it began, each of which is written
+   once; so who writes the same file at full speed meanwhile does not keep it from ending.  Syncs
+   that wait for a FLUSH at the same time share it, as those that wait for a commit do.  Syncs of
+   everything come one after the other.
 
    Each is an operation in the filesystem's scope.  Who waits may give up; the sync goes on. */
 #include "fs/writeback.h"
@@ -198,10 +198,9 @@ static struct sync *sync_make(struct filesystem *fs, struct inode *i, struct syn
 static bool file_is_durable(const struct inode *i)
 {
     const struct inode_live *l = i->live;
-    return !i->fs->log ||
-           (!l || (l->dirty_pages == 0 && list_empty(&l->writes) && list_empty(&l->dirty) &&
-                   l->position <= log_durable(i->fs) &&
-                   (i->type != INODE_FILE || i->bytes == l->logged_bytes)));
+    return !i->fs->log || (!l || (l->dirty_pages == 0 && list_empty(&l->writes) &&
+                                  list_empty(&l->dirty) && l->position <= log_durable(i->fs) &&
+                                  (i->type != INODE_FILE || i->bytes == l->logged_bytes)));
 }
 
 /* The whole file when it has grown: what is before the range decides what length can be logged. */

@@ -27,8 +27,7 @@ static struct target target_of(const struct page *p)
     struct target t = {.end = p->index + 1, .kind = WRITE_NEW};
     if (p->moves) /* it will be mapped elsewhere: where it is now does not last */
         return t;
-    struct range_node *n =
-        i->extents ? range_map_lookup_at_or_next(i->extents, p->index) : NULL;
+    struct range_node *n = i->extents ? range_map_lookup_at_or_next(i->extents, p->index) : NULL;
     if (!n || n->r.start > p->index) {
         t.end = n ? n->r.start : ~0ull;
         return t;
@@ -75,12 +74,13 @@ static u64 goal_for(const struct inode *i, u64 index)
 static struct data_write *data_write_make(struct inode *i, u32 capacity)
 {
     struct filesystem *fs = i->fs;
-    u64 bytes = sizeof(struct data_write) +
-                capacity * (sizeof(struct sg_piece) + sizeof(struct page *));
+    u64 bytes =
+        sizeof(struct data_write) + capacity * (sizeof(struct sg_piece) + sizeof(struct page *));
     struct data_write *w = allocate(fs->environment.heap, bytes);
     if (!w)
         return NULL;
-    *w = (struct data_write){.fs = fs, .inode = i, .capacity = capacity, .device.operation.scope = NULL};
+    *w = (struct data_write){
+        .fs = fs, .inode = i, .capacity = capacity, .device.operation.scope = NULL};
     list_init(&w->link);
     list_init(&w->state);
     sg_init(&w->sg, NULL);
@@ -292,7 +292,8 @@ static void arrived_add(struct data *d, struct data_write *w)
 
 static bool writeback_wants(const struct writeback *b, const struct data_write *w)
 {
-    return !b->inode || (b->inode == w->inode && w->first < b->end && w->first + w->blocks > b->first);
+    return !b->inode ||
+           (b->inode == w->inode && w->first < b->end && w->first + w->blocks > b->first);
 }
 
 static void write_failure_tell(struct data_write *w, status s)

@@ -99,13 +99,13 @@ struct space_bucket {
     u64 nodes, blocks;
 };
 
-#define WRITE_PAGES_MOST     64u /* of one request: 256 KiB */
-#define FLIGHT_MOST          64u /* requests with the device */
-#define FLIGHT_BACKGROUND    8u  /* of these, write-back that nobody waits for */
-#define FLIGHT_SYNC          32u /* those of one sync */
-#define DIRTY_PAGES_USUAL    4096u
-#define DIRTY_PAGES_LEAST    64u
-#define EXTENTS_FOR_ONE_MAP  2u /* the new one, and what an old one leaves behind it */
+#define WRITE_PAGES_MOST    64u /* of one request: 256 KiB */
+#define FLIGHT_MOST         64u /* requests with the device */
+#define FLIGHT_BACKGROUND   8u  /* of these, write-back that nobody waits for */
+#define FLIGHT_SYNC         32u /* those of one sync */
+#define DIRTY_PAGES_USUAL   4096u
+#define DIRTY_PAGES_LEAST   64u
+#define EXTENTS_FOR_ONE_MAP 2u /* the new one, and what an old one leaves behind it */
 
 enum write_kind {
     WRITE_IN_PLACE, /* the blocks are the page's already */
@@ -167,11 +167,11 @@ struct writeback {
     u64 at, first, end;  /* pages of `inode`, or of `current` */
     struct inode *current;
     u64 stamp; /* files that came to data.files before that; 0: it is not its turn yet */
-    u64 until;           /* waits for writes below that number */
+    u64 until; /* waits for writes below that number */
     u32 in_flight, most;
-    bool issued;  /* all of it */
-    bool blocked; /* until the next commit has ended */
-    bool ordered; /* commits wait for it */
+    bool issued;   /* all of it */
+    bool blocked;  /* until the next commit has ended */
+    bool ordered;  /* commits wait for it */
     bool promises; /* of everything: the lengths that files have now will be logged */
     u64 length;    /* of `current`, when it began with it */
     status failure;
@@ -188,10 +188,10 @@ struct data {
     u64 number;     /* of the next data_write */
     struct list flight, arrived, committing;
     u32 in_flight;
-    u32 ordered;    /* writebacks that commits wait for */
+    u32 ordered;     /* writebacks that commits wait for */
     bool installing; /* data_commit_flushed: frees are this commit's */
-    bool failing;   /* the last write failed: the background leaves it to the next sync */
-    bool interval; /* a commit follows when the background has ended */
+    bool failing;    /* the last write failed: the background leaves it to the next sync */
+    bool interval;   /* a commit follows when the background has ended */
     struct list writebacks;
     struct list rooms; /* struct room_wait */
     status_handler ordered_done;
@@ -208,10 +208,10 @@ struct data {
         struct list writes;             /* that it covers */
         struct device_read device;
         struct status_handler landed;
-    } flush; /* sync.c */
-    u64 reserved;             /* blocks set aside */
-    u64 voided_blocks;        /* of writes in flight: free when these end */
-    u64 cursor;               /* behind the blocks taken last */
+    } flush;           /* sync.c */
+    u64 reserved;      /* blocks set aside */
+    u64 voided_blocks; /* of writes in flight: free when these end */
+    u64 cursor;        /* behind the blocks taken last */
     struct space_bucket frees, frees_committing, spares;
     struct extent_pool {
         rbnode first;
