@@ -117,12 +117,12 @@ closure_method(status_handler, background_ended, struct data, background_done, s
 {
     struct data *d = owner();
     d->background_runs = false;
-    if (!is_ok(s)) {
+    if (!is_ok(s))
         rooms_end(d, s);
-    } else if (d->interval || data_throttled(d->fs)) {
+    if (d->interval || (is_ok(s) && data_throttled(d->fs)))
         data_commit_ask(d->fs);
-    }
     d->interval = false;
+    data_room(d->fs);
 }
 
 static void background_start(struct filesystem *fs)
@@ -159,8 +159,10 @@ void data_wait_room(struct filesystem *fs, struct room_wait *w)
 void data_interval(struct filesystem *fs)
 {
     struct data *d = fs->data;
-    if (!d || (d->dirty == 0 && d->written == 0))
+    if (!d || (d->dirty == 0 && d->written == 0)) {
+        commit_request(fs, NULL, NULL);
         return;
+    }
     d->failing = false;
     d->interval = true;
     background_start(fs);
@@ -310,13 +312,21 @@ void data_commit_flushed(struct filesystem *fs)
     data_room(fs);
 }
 
+static void writes_fail(struct list *writes, status s)
+{
+    while (!list_empty(writes))
+        data_write_failed(container_of(writes->next, struct data_write, state), s);
+}
+
+/* A FLUSH that failed may have lost whatever had arrived, not only what was this commit's. */
 void data_commit_failed(struct filesystem *fs, status s)
 {
     struct data *d = fs->data;
-    while (d && !list_empty(&d->committing))
-        data_write_failed(container_of(d->committing.next, struct data_write, state), s);
-    while (d && !list_empty(&d->arrived))
-        data_write_failed(container_of(d->arrived.next, struct data_write, state), s);
+    if (!d)
+        return;
+    writes_fail(&d->committing, s);
+    writes_fail(&d->flush.writes, s);
+    writes_fail(&d->arrived, s);
 }
 
 /* --- inodes ----------------------------------------------------------------------------------- */

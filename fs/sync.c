@@ -80,10 +80,7 @@ static void flush_landed(struct data *d, status s)
     struct data_flush *f = &d->flush;
     while (!list_empty(&f->writes)) {
         struct data_write *w = container_of(f->writes.next, struct data_write, state);
-        if (is_ok(s))
-            data_write_settled(w);
-        else
-            data_write_failed(w, s);
+        data_write_settled(w); /* after a failure none is left */
     }
     f->runs = false;
     flush_answer(f, s);
@@ -113,8 +110,7 @@ static void flush_start(struct filesystem *fs)
         list_push_back(&f->writes, at);
     }
     init_method(&d->flush.landed, flush_device_landed);
-    if (!device_start(fs, &f->device, BLOCK_FLUSH, 0, NULL, &f->landed))
-        flush_landed(d, device_closing(fs));
+    log_flush_start(fs, &f->flush, log_flush_failures(fs), &f->landed);
 }
 
 /* --- one file --------------------------------------------------------------------------------- */
@@ -227,6 +223,10 @@ void file_sync(struct inode *i, u64 first, u64 end, enum sync_kind kind, struct 
     w->sync = NULL;
     if (file_is_durable(i)) {
         apply(done, STATUS_OK);
+        return;
+    }
+    if (!inode_live(i)) {
+        apply(done, status_error(ENOMEM, "fs: no memory for a sync", i->number));
         return;
     }
     struct sync *y = sync_make(fs, i, w, done);

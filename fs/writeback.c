@@ -192,6 +192,7 @@ static status write_issue(struct writeback *b, struct page *p, u64 end, u32 *iss
     }
     data_write_pages(w, pages);
     w->number = d->number++;
+    w->since = log_flush_failures(fs);
     *issued = w->blocks;
     init_method(&w->landed, data_write_landed);
     if (!device_start(fs, &w->device, BLOCK_WRITE, w->disk_block * BLOCK_SECTORS, &w->sg,
@@ -320,6 +321,8 @@ static void write_landed(struct data_write *w, status s)
     w->owner = NULL;
     w->in_flight = false;
     pages_land(w);
+    if (is_ok(s) && w->since != log_flush_failures(fs))
+        s = status_error(EIO, "fs: a FLUSH failed while data was on its way", w->disk_block);
     if (!w->inode || all_voided(w)) {
         data_write_free(w);
     } else if (is_ok(s)) {

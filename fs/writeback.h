@@ -121,6 +121,7 @@ struct data_write {
     struct inode *inode;     /* NULL: it went away meanwhile */
     struct writeback *owner; /* NULL: given up */
     u64 number;              /* in the order of issue */
+    u64 since;               /* log_flush_failures at issue */
     u64 first;               /* page of the file */
     u64 disk_block;
     u32 blocks, capacity;
@@ -206,7 +207,7 @@ struct data {
         bool runs;
         struct list waiting, answering; /* struct sync, for the next FLUSH, and for this one */
         struct list writes;             /* that it covers */
-        struct device_read device;
+        struct log_flush flush;
         struct status_handler landed;
     } flush;           /* sync.c */
     u64 reserved;      /* blocks set aside */
