@@ -194,9 +194,13 @@ static struct sync *sync_make(struct filesystem *fs, struct inode *i, struct syn
 static bool file_is_durable(const struct inode *i)
 {
     const struct inode_live *l = i->live;
-    return !i->fs->log || (!l || (l->dirty_pages == 0 && list_empty(&l->writes) &&
-                                  list_empty(&l->dirty) && l->position <= log_durable(i->fs) &&
-                                  (i->type != INODE_FILE || i->bytes == l->logged_bytes)));
+    if (!i->fs->log)
+        return true;
+    if (!l) /* it may be new, or have a new name: nobody has kept where the log says so */
+        return log_position(i->fs) <= log_durable(i->fs);
+    return l->dirty_pages == 0 && list_empty(&l->writes) && list_empty(&l->dirty) &&
+           l->position <= log_durable(i->fs) &&
+           (i->type != INODE_FILE || i->bytes == l->logged_bytes);
 }
 
 /* The whole file when it has grown: what is before the range decides what length can be logged. */
