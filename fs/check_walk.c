@@ -5,6 +5,8 @@
    does not keep the next from being looked at. */
 #include "fs/check_internal.h"
 
+#include "fs/segment.h"
+
 #include "runtime/format.h"
 
 #define LINES_USUAL 100u
@@ -531,6 +533,7 @@ void check_end(struct check *c)
     scan_close(&c->scan);
     if (c->replay.fs) {
         inode_tables_release(&c->fs);
+        segments_release(&c->fs);
         space_destroy(&c->fs.space);
         arena_release(&c->fs.arena);
     }
