@@ -188,19 +188,30 @@ closure_method(status_handler, ordering_ended, struct ordering, done, status s)
     apply(done, STATUS_OK);
 }
 
-void data_order(struct inode *i)
+/* Who writes on and on does not keep a rename from happening: it has what was dirty at first. */
+#define ORDERS_MOST 8u
+
+status data_order(struct inode *i)
 {
     struct filesystem *fs = i->fs;
-    if (!i->live || (i->live->dirty_pages == 0 && list_empty(&i->live->writes)))
-        return;
+    struct inode_live *l = i->live;
+    if (!l || !fs->data)
+        return STATUS_OK;
+    bool logged = l->dirty_pages == 0 && list_empty(&l->writes) && i->bytes == l->logged_bytes;
+    if (logged || l->orders >= ORDERS_MOST) {
+        l->orders = 0;
+        return STATUS_OK;
+    }
+    l->orders++;
     struct ordering *o = allocate(fs->environment.heap, sizeof(*o));
     if (!o)
-        return;
+        return status_error(ENOMEM, "fs: no memory for writing back", i->number);
     init_method(&o->done, ordering_ended);
     o->writeback = (struct writeback){
         .inode = i, .end = ~0ull, .most = FLIGHT_SYNC, .ordered = true, .done = &o->done};
     fs->data->ordered++;
     writeback_start(fs, &o->writeback);
+    return status_error(EAGAIN, "fs: the data of what replaces a file is on its way", i->number);
 }
 
 bool data_ordered(struct filesystem *fs, status_handler done)

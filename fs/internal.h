@@ -111,6 +111,7 @@ struct inode_live {
     u64 logged_bytes;   /* the length that the log gives the file */
     u64 position;       /* log_position behind the last record about it or its name */
     struct inode_live *orphan_next; /* fs->orphans */
+    u8 orders;                      /* data_order said EAGAIN so many times */
     u64 failures;                   /* of writing back, counted */
     status failure;                 /* the last one */
 };

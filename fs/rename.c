@@ -157,7 +157,10 @@ status inode_rename(struct inode *from, const char *from_name, u64 from_bytes, s
     /* Two names of one inode: POSIX wants both left alone. */
     if (!is_ok(s) || (n.target && n.target->inode == n.moved->inode))
         return s;
-    s = rename_secure(&n);
+    if (n.flags == RENAME_RECORD_REPLACE && n.moved->inode->type == INODE_FILE)
+        s = data_order(n.moved->inode);
+    if (is_ok(s))
+        s = rename_secure(&n);
     if (!is_ok(s))
         return s;
     struct inode *moved = n.moved->inode, *other = n.target ? n.target->inode : NULL;
@@ -172,10 +175,7 @@ status inode_rename(struct inode *from, const char *from_name, u64 from_bytes, s
             entry_unlink(n.target);
     }
     rename_touch(&n, moved);
-    if (n.flags != RENAME_RECORD_REPLACE)
-        return STATUS_OK;
-    if (moved->type == INODE_FILE)
-        data_order(moved);
-    name_gone(other, change_time(n.fs, other->changed_ns));
+    if (n.flags == RENAME_RECORD_REPLACE)
+        name_gone(other, change_time(n.fs, other->changed_ns));
     return STATUS_OK;
 }
