@@ -34,6 +34,7 @@ closure_method(status_handler, checkpoint_over, struct checkpoint, over, status 
     stream_release(&c->stream);
     fs->checkpoint = NULL;
     deallocate(fs->environment.heap, c, sizeof(*c));
+    log_room_changed(fs, STATUS_OK);
 }
 
 void checkpoint_fail(struct checkpoint *c, status s)
@@ -81,6 +82,7 @@ closure_method(status_handler, checkpoint_switched, struct checkpoint, switched,
         checkpoint_end(c, s); /* neither chain is used for anything else */
     } else {
         c->waiting = true; /* checkpoint_consider tries again */
+        log_room_changed(fs, s);
     }
 }
 

@@ -58,24 +58,20 @@ static void rooms_answer(struct commit *c, status s)
         apply(container_of(l, struct room_wait, link)->done, s);
 }
 
-closure_method(status_handler, room_looks_again, struct log, room_over, status s)
+void log_room_changed(struct filesystem *fs, status s)
 {
-    struct log *log = owner();
-    rooms_answer(&log->commit, s);
+    if (fs->log)
+        rooms_answer(commit_of(fs), s);
 }
 
-/* A commit that had nothing to do makes no room; what does is on its way. */
+/* A commit that had nothing to do makes no room; the compaction that is under way does, at its end. */
 static void rooms_end(struct log *log, status s)
 {
     struct commit *c = &log->commit;
-    if (list_empty(&c->rooms))
-        return;
-    if (c->did || !is_ok(s)) {
+    if (c->did || !is_ok(s) || !log->fs->checkpoint)
         rooms_answer(c, s);
-    } else if (!log->room.runs) {
-        init_method(&log->room_over, room_looks_again);
-        log_tick_start(log->fs, &log->room, ROOM_TICK_NS, &log->room_over);
-    }
+    else if (!list_empty(&c->rooms))
+        checkpoint_consider(log->fs, false);
 }
 
 void log_break(struct filesystem *fs, status s)
@@ -404,7 +400,7 @@ closure_method(cancel_handler, log_tick_cancel, struct log_tick, cancel, status 
         tick_end(t, why);
 }
 
-void log_tick_start(struct filesystem *fs, struct log_tick *t, u64 ns, status_handler done)
+static void log_tick_start(struct filesystem *fs, struct log_tick *t, u64 ns, status_handler done)
 {
     const struct executor *e = fs->environment.executor;
     t->fs = fs;

@@ -112,6 +112,9 @@ status log_cut(struct filesystem *fs, struct log_cut *cut);
    commit_request after the cut sees to it. */
 bool log_cut_durable(const struct filesystem *fs, const struct log_cut *cut);
 
+/* A compaction has ended, with success or not: who waits for room looks again. */
+void log_room_changed(struct filesystem *fs, status s);
+
 /* --- commits ---------------------------------------------------------------------------------- */
 
 struct commit_wait {

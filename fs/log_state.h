@@ -19,8 +19,6 @@
 #define LOG_TAIL_MOST (8 * MiB)
 /* Failed commits in a row after which the log is given up. */
 #define COMMIT_FAILURES_MOST 8u
-/* What waits for room looks again after that, when no commit has anything to do. */
-#define ROOM_TICK_NS 1000000ull
 
 /* A wait for a time, as an operation of the filesystem's scope. */
 struct log_tick {
@@ -99,8 +97,8 @@ struct log {
     bool super_due;      /* the superblock on the disk says CLEAN, or another size */
     struct commit commit;
     struct log_tail tail;
-    struct log_tick interval, room;
-    struct status_handler interval_over, room_over;
+    struct log_tick interval;
+    struct status_handler interval_over;
     struct list supers; /* struct super_update, the first is being written */
     struct superblock super_next;
     u8 *super_sector; /* SUPERBLOCK_BYTES */
@@ -121,8 +119,6 @@ void log_groups_return(struct log *log);
 
 /* commit.c */
 void commit_init(struct log *log);
-/* Answers whoever waits for a time. */
-void log_tick_start(struct filesystem *fs, struct log_tick *t, u64 ns, status_handler done);
 /* The log can no longer be written. */
 void log_break(struct filesystem *fs, status s);
 
