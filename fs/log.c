@@ -11,10 +11,6 @@
 
 #include "fs/checkpoint.h"
 
-/* A compaction that was forced is not forced again before the log has grown by that much: what it
-   could free is free then. */
-#define FORCED_BYTES (256 * KiB)
-
 u64 log_position(const struct filesystem *fs)
 {
     return fs->log ? fs->log->position : 0;
@@ -89,12 +85,15 @@ static status log_full(struct log *log)
     return status_error(EAGAIN, "fs: the log's buffer is full", log->stream.count);
 }
 
-/* A compaction may make room; not for ever when it does not. */
+/* What is buffered takes less when it is written; a compaction makes room then, when anything was
+   logged since the last one that was begun here. */
 static status room_compact(struct log *log)
 {
     struct filesystem *fs = log->fs;
+    if (!list_empty(&log->stream.groups))
+        return log_full(log);
     if (!fs->checkpoint) {
-        if (log->forced_position && log->position < log->forced_position + FORCED_BYTES)
+        if (log->forced_position && log->position <= log->forced_position)
             return status_error(ENOSPC, "fs: no space for the log", log->position);
         checkpoint_consider(fs, true);
         if (!fs->checkpoint)
@@ -114,7 +113,7 @@ static status log_room(struct log *log, u64 bytes, enum log_growth growth)
     left -= min(left, 2 * BLOCK_BYTES);
     if (growth == LOG_GROWS && !segment_standby_suffices(fs, buffered))
         return room_compact(log);
-    if (buffered > left && buffered - left > segment_log_room(fs))
+    if (buffered > left && !segment_log_suffices(fs, buffered - left))
         return room_compact(log);
     return STATUS_OK;
 }

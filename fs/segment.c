@@ -133,7 +133,7 @@ static u64 standby_spare(const struct filesystem *fs)
     return min(spare, less(then, checkpoint_bytes(fs) + usual_bytes(s)));
 }
 
-u64 segment_log_room(const struct filesystem *fs)
+static u64 log_room(const struct filesystem *fs)
 {
     const struct segments *s = fs->segments;
     u64 each = usual_bytes(s), segments = each ? standby_spare(fs) / each : 0;
@@ -260,6 +260,16 @@ static void segments_give(struct filesystem *fs, struct list *from)
     }
 }
 
+bool segment_log_suffices(struct filesystem *fs, u64 bytes)
+{
+    struct segments *s = fs->segments;
+    bool long_log = s->chain_bytes > checkpoint_bytes(fs) + LOG_SEGMENTS * usual_bytes(s);
+    while (log_room(fs) < bytes)
+        if (long_log || !standby_add(fs))
+            return false;
+    return true;
+}
+
 bool segment_standby_suffices(struct filesystem *fs, u64 more)
 {
     struct segments *s = fs->segments;
@@ -281,6 +291,7 @@ static bool standby_take(struct filesystem *fs, struct list *to, u64 *block, u32
     struct segment *g = segment_of(l);
     list_push_back(to, l);
     s->standby_bytes -= segment_bytes(g->blocks);
+    s->taken += g->blocks;
     *block = g->block;
     *blocks = g->blocks;
     return true;

@@ -10,8 +10,9 @@
 
    log_begin's part:  a change that makes a checkpoint larger asks segment_standby_suffices; when
    that is false, ENOSPC, or EAGAIN while segment_compaction_helps.  Every change asks for room:
-   what is buffered and the change fit into the segment that is being written and segment_log_room;
-   otherwise EAGAIN and checkpoint_consider(fs, true), or ENOSPC when that does not help. */
+   what is buffered and the change fit into the segment that is being written, or
+   segment_log_suffices; otherwise EAGAIN and checkpoint_consider(fs, true), or ENOSPC when that
+   does not help. */
 #pragma once
 
 #include "fs/internal.h"
@@ -34,6 +35,7 @@ struct segments {
     u64 needed;            /* by the compaction under way: what its checkpoint may still take */
     u64 counted;           /* checkpoint_bytes(fs) at its cut */
     u64 setting_bytes;     /* SETTING and RESERVE records of a checkpoint */
+    u64 taken;             /* [statistics] blocks of standby that logs and checkpoints have taken */
     u64 gap_from;          /* where free blocks are looked for next */
     u64 gap_none_used;     /* none was found when that many blocks were in use; ~0: not known */
     u32 usual;             /* blocks of a new segment */
@@ -66,8 +68,9 @@ void segments_switched(struct filesystem *fs);
 /* The checkpoint is given up, and nothing is on its way to it any more. */
 void segments_abandoned(struct filesystem *fs);
 
-/* Bytes of log that standby has for it, beyond the segment that is being written. */
-u64 segment_log_room(const struct filesystem *fs);
+/* Standby for that many bytes of log beyond the segment that is being written: takes further blocks
+   when it can and the log is short. */
+bool segment_log_suffices(struct filesystem *fs, u64 bytes);
 /* Standby for a checkpoint that is larger by `more`: takes further blocks when it can. */
 bool segment_standby_suffices(struct filesystem *fs, u64 more);
 /* It will suffice after a compaction. */
