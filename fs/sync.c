@@ -254,8 +254,21 @@ void file_sync(struct inode *i, u64 first, u64 end, enum sync_kind kind, struct 
 
 /* --- everything ------------------------------------------------------------------------------- */
 
+/* Files of which everything is on its way already: the writeback will not come to them. */
+static void issued_note(struct filesystem *fs)
+{
+    list_for_each (&fs->dirty_inodes, at) {
+        struct inode_live *l = container_of(at, struct inode_live, dirty);
+        if (l->inode->type != INODE_FILE || l->dirty_pages)
+            continue;
+        l->issued_bytes = l->inode->bytes;
+        l->issued_until = fs->data->number;
+    }
+}
+
 static void sync_all_start(struct sync *y)
 {
+    issued_note(y->fs);
     init_method(&y->written, sync_data_written);
     y->writeback.most = FLIGHT_SYNC;
     y->writeback.promises = true;

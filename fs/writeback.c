@@ -400,8 +400,11 @@ static void writeback_issue(struct writeback *b)
             return; /* until that has landed */
         u64 first = p->index;
         u32 count = 0;
+        struct inode_live *l = p->inode->live;
         status s = write_issue(b, p, b->inode ? b->end : ~0ull, &count);
         b->at = first + count;
+        if (is_ok(s) && l->dirty_pages == 0) /* it is not among the dirty files any more */
+            file_issued(b, l);
         if (status_errno(s) == EAGAIN && !b->ordered) {
             b->blocked = true;
             data_commit_ask(b->fs);
