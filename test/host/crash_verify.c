@@ -126,13 +126,15 @@ static void links_check(struct verify *v, const struct seen_inode *s)
 
 /* --- promises --------------------------------------------------------------------------------- */
 
-static u64 names_needed(const struct verify *v)
+static const struct model_promise *names_promise(const struct verify *v)
 {
-    u64 needed = 0;
+    static const struct model_promise none;
+    const struct model_promise *most = &none;
     for (u32 n = 0; n < v->m->promise_count; n++)
-        if (v->m->promises[n].from <= v->position)
-            needed = max(needed, v->m->promises[n].names_time);
-    return needed;
+        if (v->m->promises[n].from <= v->position &&
+            v->m->promises[n].names_time > most->names_time)
+            most = &v->m->promises[n];
+    return most;
 }
 
 /* The begin of the last sync of i that had ended; of its attributes, when `names`. */
@@ -162,24 +164,27 @@ static u64 length_at(const struct model_inode *i, u64 time)
     return length;
 }
 
+/* A truncation that is there bounds it from above only: the log may still have the file shorter. */
 static bool length_possible(const struct verify *v, const struct model_inode *i, u64 synced,
                             struct span span, u64 length)
 {
-    u64 from = synced, end = v->now;
+    u64 shrunk = synced, end = v->now;
     for (u32 n = 0; n < i->length_count; n++) {
         const struct model_length *l = &i->lengths[n];
         if (l->shrinks && l->time <= span.from)
-            from = max(from, l->time);
+            shrunk = max(shrunk, l->time);
         if (l->shrinks && l->time >= span.end && l->time > synced)
             end = min(end, l->time - 1);
     }
-    u64 least = length_at(i, from), most = least;
+    u64 least = length_at(i, synced), most = length_at(i, shrunk);
     for (u32 n = 0; n < i->length_count; n++) {
         const struct model_length *l = &i->lengths[n];
-        if (l->time <= from || l->time > end)
-            continue;
-        least = min(least, l->length);
-        most = max(most, l->length);
+        if (l->time > end)
+            break;
+        if (l->time > synced)
+            least = min(least, l->length);
+        if (l->time > shrunk)
+            most = max(most, l->length);
     }
     return length >= least && length <= most;
 }
@@ -231,6 +236,20 @@ static u64 value_time(const struct model_inode *i, u64 sector, const u8 *found, 
     return ~0ull;
 }
 
+/* Its lengths, for the message: "time:length" from the sync on. */
+static const char *lengths_text(const struct model_inode *i, u64 synced)
+{
+    static char text[160];
+    u64 at = 0;
+    text[0] = 0;
+    for (u32 n = 0; n < i->length_count && at < sizeof(text) - 48; n++)
+        if (i->lengths[n].time > synced)
+            at += (u64)snprintf(text + at, sizeof(text) - at, " %llu:%llu",
+                                (unsigned long long)i->lengths[n].time,
+                                (unsigned long long)i->lengths[n].length);
+    return text;
+}
+
 static void file_check(struct verify *v, const struct seen_inode *s, struct span span)
 {
     const struct model_inode *i = s->model;
@@ -239,10 +258,12 @@ static void file_check(struct verify *v, const struct seen_inode *s, struct span
         if (i->replaces[n] <= span.from)
             synced = max(synced, i->replaces[n]);
     if (!length_possible(v, i, synced, span, s->length)) {
-        wrong(v, "inode %llu: length %llu; at the sync (time %llu) %llu, now (%llu) %llu",
+        wrong(v,
+              "inode %llu: length %llu; at the sync (time %llu) %llu, then%s; names of time "
+              "%llu, now %llu",
               (unsigned long long)i->number, (unsigned long long)s->length,
               (unsigned long long)synced, (unsigned long long)length_at(i, synced),
-              (unsigned long long)v->now, (unsigned long long)length_at(i, v->now));
+              lengths_text(i, synced), (unsigned long long)span.from, (unsigned long long)v->now);
         return;
     }
     u64 synced_length = length_at(i, synced);
@@ -311,7 +332,8 @@ static void contents_check(struct verify *v, struct span span)
 static void states_check(struct verify *v)
 {
     const struct crash_model *m = v->m;
-    u64 needed = names_needed(v), matches = 0, old = 0;
+    const struct model_promise *promise = names_promise(v);
+    u64 needed = promise->names_time, matches = 0, old = 0;
     for (u32 n = m->state_count; n; n--) {
         u64 from = m->states[n - 1].time;
         struct span span = {from, n < m->state_count ? m->states[n].time : ~0ull};
@@ -330,8 +352,13 @@ static void states_check(struct verify *v)
     if (matches)
         return;
     if (old)
-        wrong(v, "names are those before time %llu, and a sync had promised time %llu (now %llu)",
-              (unsigned long long)old, (unsigned long long)needed, (unsigned long long)v->now);
+        wrong(v,
+              "names are those before time %llu, and a sync of inode %llu (0: all) at %llu, ended "
+              "at event %llu, had promised time %llu (now %llu)",
+              (unsigned long long)old,
+              (unsigned long long)(promise->inode ? promise->inode->number : 0),
+              (unsigned long long)promise->begun, (unsigned long long)promise->from,
+              (unsigned long long)needed, (unsigned long long)v->now);
     else
         wrong(v, "names (of %u inodes) were never like this; needed time %llu, now %llu",
               v->seen_count, (unsigned long long)needed, (unsigned long long)v->now);

@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WRITE_MOST 20000u
@@ -23,6 +24,8 @@ failed(struct crash_worker *w, const char *format, ...)
 /* True when the change was made.  Some refusals belong to random work, others must not be. */
 static bool made(struct crash_worker *w, const char *what, status s)
 {
+    if (getenv("CRASH_SHOW"))
+        note("%llu: %s: %s", (unsigned long long)w->model->time + 1, what, status_text(s));
     static const int usual[] = {EEXIST, ENOTEMPTY, EISDIR, ENOTDIR, EINVAL, ENOSPC, ENODATA, EPERM};
     if (is_ok(s)) {
         w->changes++;
@@ -351,6 +354,9 @@ static struct work_sync *sync_start(struct crash_worker *w, struct model_inode *
 {
     struct work_sync *s = &w->syncs[below(w, WORK_SYNCS)];
     sync_wait_for(w, s);
+    if (getenv("CRASH_SHOW"))
+        note("%llu: sync of %llu, kind %u", (unsigned long long)w->model->time,
+             (unsigned long long)(i ? i->number : 0), kind);
     *s = (struct work_sync){.running = true, .promise = model_sync_begun(w->model, i, kind)};
     status_handler done = host_result_init(&s->result);
     if (i)
