@@ -24,8 +24,7 @@
 #define EXIT_MACHINE       1         /* the program never began */
 #define MEMORY_LEAST       (2 * MiB) /* usable; less is not even tried */
 #define MEMORY_ADVICE      "give the machine at least 8M (-m 8M)"
-#define CACHE_FREE_PAGES   64                   /* the page cache leaves at least that much */
-#define END_WAIT_NS        (30 * NS_PER_SECOND) /* for what the program wrote to be durable */
+#define CACHE_FREE_PAGES   64 /* the page cache leaves at least that much */
 #define BYTES_AS_KIB(size) (u32)((size) >> 10)
 
 static struct machine {
@@ -39,10 +38,6 @@ static struct machine {
     struct exit_writer announce;
     struct exit_writer exit_told;
     struct thunk start;
-    u8 exit_status; /* of the program */
-    struct status_handler fs_ended;
-    struct thunk end_late;
-    struct timer end_timer;
 } machine;
 
 __attribute__((noreturn)) static void machine_failed(void)
@@ -61,33 +56,11 @@ closure_method(exit_writer, exit_announce, struct machine, announce, u8 exit_sta
     console_control(line);
 }
 
-/* What the program wrote is durable, or it is not and that is said; its status stays its own. */
-closure_method(status_handler, filesystem_ended, struct machine, fs_ended, status s)
-{
-    struct machine *m = owner();
-    timer_cancel(&m->end_timer);
-    if (!is_ok(s))
-        log_error("%s: not all that was written is durable: %s", m->disk->name, status_text(s));
-    machine_exit(m->exit_status);
-}
-
-closure_method(thunk, end_too_late, struct machine, end_late)
-{
-    struct machine *m = owner();
-    log_error("%s: not all that was written is durable: the disk did not end in %u s",
-              m->disk->name, (u32)(END_WAIT_NS / NS_PER_SECOND));
-    machine_exit(m->exit_status);
-}
-
 closure_method(process_ended, program_ended, struct machine, ended, u8 exit_status)
 {
-    struct machine *m = owner();
+    (void)owner();
     log_info("the program ended with status %u", exit_status);
-    m->exit_status = exit_status;
-    init_method(&m->fs_ended, filesystem_ended);
-    init_method(&m->end_late, end_too_late);
-    timer_set(&m->end_timer, clock_monotonic_ns() + END_WAIT_NS, &m->end_late);
-    filesystem_end(m->fs, &m->fs_ended);
+    machine_exit(exit_status);
 }
 
 /* Every end comes by here, a panic's too.  Without a control channel the exit port is all. */
@@ -108,6 +81,11 @@ static void filesystem_warn(const char *format, ...)
     va_start(arguments, format);
     log_line_list(LOG_WARNING, format, arguments);
     va_end(arguments);
+}
+
+static s64 time_now(void)
+{
+    return (s64)clock_realtime_ns();
 }
 
 closure_method(memory_reclaim, cache_reclaim, struct machine, reclaim, u64 pages)
@@ -143,11 +121,6 @@ closure_method(mount_handler, filesystem_ready, struct machine, mounted, struct 
     timeline_log(m->boot);
 }
 
-static s64 filesystem_time(void)
-{
-    return (s64)clock_realtime_ns();
-}
-
 static void root_mount(void)
 {
     /* It lives as long as the mount: for ever. */
@@ -160,7 +133,10 @@ static void root_mount(void)
         .device = machine.disk,
         .executor = &kernel_executor,
         .cache_pages_most = max(free_pages, 2ull * CACHE_FREE_PAGES) - CACHE_FREE_PAGES,
-        .time_ns = filesystem_time,
+        .read_only = boot_option("read_only") != NULL,
+        .time_ns = time_now,
+        .protect = memory_protect_handler(),
+        .unmap = memory_unmap_handler(),
         .warn = filesystem_warn,
     };
     filesystem_mount(&environment, &machine.mounted);

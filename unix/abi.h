@@ -74,6 +74,10 @@
 #define S_IFDIR  0040000
 #define S_IFCHR  0020000
 #define S_IFIFO  0010000
+#define S_ISUID  04000
+#define S_ISGID  02000
+#define S_ISVTX  01000
+#define S_IXGRP  010
 
 #define DT_UNKNOWN 0
 #define DT_FIFO    1
@@ -107,6 +111,7 @@
 #define LINUX_LINKS_MOST 40         /* symlinks followed in one look-up */
 #define LINUX_IO_MOST    0x7ffff000 /* bytes of one read or write */
 #define LINUX_IOV_MOST   1024
+#define LINUX_FILE_MOST  0x7fffffffffffffffull /* a position in a file */
 
 /* Device numbers as struct stat holds them (new_encode_dev). */
 static inline u64 device_number(u32 major, u32 minor)

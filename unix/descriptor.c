@@ -69,17 +69,30 @@ void files_destroy(struct process *p)
             descriptor_close(p, (s32)fd);
     deallocate(general_heap, files->entries, files->capacity * sizeof(*files->entries));
     file_locks_destroy(&files->locks);
+    if (files->cwd_above)
+        inode_release(files->cwd_above);
     p->files = NULL;
     deallocate(general_heap, files, sizeof(*files));
+}
+
+static u32 descriptor_free(const struct fd_table *files, u32 lowest)
+{
+    u32 fd = max(lowest, files->lowest);
+    while (fd < files->capacity && files->entries[fd].file)
+        fd++;
+    return fd;
+}
+
+s64 descriptor_room(struct process *p)
+{
+    return descriptor_free(p->files, 0) < p->files->limits[LIMIT_NOFILE].soft ? 0 : -EMFILE;
 }
 
 s64 descriptor_install(struct process *p, struct file *f, u32 lowest, bool close_on_exec)
 {
     struct fd_table *files = p->files;
     u64 limit = files->limits[LIMIT_NOFILE].soft;
-    u32 fd = max(lowest, files->lowest);
-    while (fd < files->capacity && files->entries[fd].file)
-        fd++;
+    u32 fd = descriptor_free(files, lowest);
     s64 r = fd >= limit ? -EMFILE : fd >= files->capacity ? table_grow(files, fd) : 0;
     if (r) {
         file_release(f);
@@ -189,7 +202,7 @@ s64 sys_dup2(struct thread *t, s32 from, s32 to)
 
 static s64 flags_set(struct file *f, u32 flags)
 {
-    if (flags & O_DIRECT && !(f->flags & O_DIRECT))
+    if (flags & O_DIRECT && f->operations != &file_regular)
         return -EINVAL;
     if (flags & O_ASYNC)
         return -EINVAL; /* SIGIO is not sent; better refused than silent */

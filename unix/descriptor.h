@@ -18,6 +18,7 @@ struct limit {
     u64 soft, hard;
 };
 #define LIMITS       16
+#define LIMIT_FSIZE  1
 #define LIMIT_STACK  3
 #define LIMIT_NOFILE 7
 #define LIMIT_NONE   (~0ull)
@@ -27,6 +28,8 @@ struct fd_table {
     u32 capacity;
     u32 lowest;      /* no number below it is free */
     struct node cwd; /* when it is in the virtual tree; else the process's inode is it */
+    struct inode
+        *cwd_above; /* held; of a working directory that was removed: ".." still leads there */
     struct file_locks locks;
     struct limit limits[LIMITS];
 };
@@ -48,6 +51,8 @@ static inline struct file *descriptor_get(struct process *p, s32 fd)
 /* The lowest free number that is at least `lowest` gets the file, whose reference it takes over:
    also on failure, and then the file is released.  The number, -EMFILE, -ENOMEM, -EINVAL. */
 s64 descriptor_install(struct process *p, struct file *f, u32 lowest, bool close_on_exec);
+/* 0, or -EMFILE: there is no number left for another file. */
+s64 descriptor_room(struct process *p);
 /* Closes what the number was before.  Takes the reference over. */
 s64 descriptor_replace(struct process *p, u32 fd, struct file *f, bool close_on_exec);
 /* 0 or -EBADF.  POSIX locks of the process on that file go too. */

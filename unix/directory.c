@@ -106,6 +106,11 @@ static u64 record_old(union record *r, const struct entry *e)
 
 typedef u64 record_maker(union record *r, const struct entry *e);
 
+static bool directory_removed(struct process *p, struct inode *i)
+{
+    return inode_parent(i) == i && i != p->root;
+}
+
 /* Nothing has happened when memory is missing, so the whole call can start again: the position
    moves at the end. */
 static s64 entries_out(struct thread *t, s32 fd, u64 buffer, u32 most, record_maker *make)
@@ -115,11 +120,15 @@ static s64 entries_out(struct thread *t, s32 fd, u64 buffer, u32 most, record_ma
         return -EBADF;
     if (f->operations != &file_directory)
         return -ENOTDIR;
+    if (f->node.inode && directory_removed(t->process, f->node.inode))
+        return -ENOENT;
     s64 ready = user_prepare(t, buffer, min((u64)most, USER_PREPARE_MOST), USER_WRITE);
     if (ready == SYSCALL_LATER)
         return ready;
     u64 position = f->position, used = 0;
     struct entry e;
+    if (f->node.inode && !(f->flags & O_NOATIME))
+        inode_accessed(f->node.inode);
     while (entry_at(t->process, &f->node, position, &e)) {
         union record r;
         u64 bytes = make(&r, &e);
@@ -172,7 +181,11 @@ s64 sys_getcwd(struct thread *t, u64 buffer, u64 most)
 
 static void directory_change(struct process *p, const struct node *to)
 {
+    struct inode *above = p->files->cwd_above;
     p->files->cwd = *to;
+    if (above)
+        inode_release(above);
+    p->files->cwd_above = NULL;
     if (to->inode) {
         inode_hold(to->inode);
         inode_release(p->cwd);

@@ -74,6 +74,7 @@ struct file {
     struct node parent; /* the directory it was found in, held; for /proc/self/fd */
     u64 number;         /* st_ino of what is no node */
     u32 flock;          /* LOCK_SH, LOCK_EX or 0 */
+    u64 failures_seen;  /* of writing its inode back: fsync tells each failure once */
 };
 
 /* A new description with one reference; NULL when out of memory.  It holds the nodes. */
@@ -119,22 +120,26 @@ struct io_vector {
 struct transfer {
     struct thread *thread;
     struct file *file;
-    u64 position;       /* where in the file the next byte goes to or comes from */
+    u64 position;       /* where in the file the next byte goes to or comes from; kept by copying */
     u64 done;           /* bytes moved */
     u64 left;           /* bytes not moved yet */
     u64 at;             /* user address of the next byte */
     u64 chunk;          /* bytes of the current vector from there */
+    u32 flags;          /* the file's, and what of O_APPEND, O_DSYNC and O_SYNC this call adds */
     bool keep_position; /* pread: the file's own position stays */
     bool writing;
     bool waiting;     /* the file is held */
     bool from_kernel; /* `at` is memory of the kernel's: sendfile writes a page of the cache */
+    bool turn;        /* between two steps of a write: file_turn_take */
+    u32 room_tries;   /* waits for room in a row that did not help */
     u32 retries;      /* copies that failed at `at` although its page was said to be there */
     u32 vectors_left;
     u32 vectors_allocated;
     struct io_vector *next; /* the vector after the current one */
     struct io_vector *vectors;
     struct io_vector embedded[TRANSFER_VECTORS];
-    struct status_handler came; /* pages of the file or of user memory */
+    struct status_handler came; /* pages of the file or of user memory, room, a turn */
+    struct list turn_link;      /* with `turn`: among those that are being written */
     struct waiter waiter;       /* on the file's queue */
     struct wake_handler woken;
     status_handler landed; /* of the wait for the file */
@@ -144,16 +149,64 @@ struct transfer {
     void (*finished)(struct transfer *x, s64 result);
 };
 
-/* For who drives transfers of its own (sendfile): readies x for t and f, then at, left and chunk
-   are to be set; then makes the first attempt. */
-void transfer_begin(struct transfer *x, struct thread *t, struct file *f);
+/* For who drives transfers of its own (sendfile): after transfer_init, at, left and chunk are to be
+   set; then this makes the first attempt. */
 s64 transfer_attempt(struct transfer *x);
 
-/* Copies to or from the program's memory at x->at and moves on.  *copied is how much it was.
-   0, -EFAULT, or SYSCALL_LATER: the memory is being brought in, and the attempt is made again. */
+/* Goes on to the next vector that is not empty when the current one is used up. */
+void transfer_next_vector(struct transfer *x);
+/* Gives back what a transfer has that did not end at once. */
+void transfer_release(struct transfer *x);
+
+/* The result goes to the caller of the system call; nothing of x may be touched afterwards. */
+static inline s64 transfer_finish(struct transfer *x, s64 result)
+{
+    struct file *f = x->file;
+    if (f->operations->positioned && !x->keep_position)
+        f->position = x->position;
+    if (unlikely(x->waiting | x->turn || x->vectors_allocated))
+        transfer_release(x);
+    return result;
+}
+
+/* Inline for the calls that move one buffer; the others go through transfer_attempt. */
+static inline s64 transfer_try(struct transfer *x)
+{
+    const struct file_operations *o = x->file->operations;
+    s64 r = x->writing ? o->write(x->file, x) : o->read(x->file, x);
+    return unlikely(r == SYSCALL_LATER) ? r : transfer_finish(x, r);
+}
+
+static inline void transfer_init(struct transfer *x, struct thread *t, struct file *f)
+{
+    x->thread = t;
+    x->file = f;
+    x->position = f->position;
+    x->done = 0;
+    x->flags = f->flags;
+    x->keep_position = false;
+    x->waiting = false;
+    x->turn = false;
+    x->retries = 0;
+    x->room_tries = 0;
+    x->from_kernel = false;
+    x->vectors_left = 0;
+    x->vectors_allocated = 0;
+    x->finished = NULL;
+}
+
+/* Copies to or from the program's memory at x->at and moves on, x->position too.  *copied is how
+   much it was. 0, -EFAULT, or SYSCALL_LATER: the memory is being brought in, and the attempt is
+   made again. */
 s64 transfer_out(struct transfer *x, const void *from, u64 bytes, u64 *copied);
 s64 transfer_in(struct transfer *x, void *to, u64 bytes, u64 *copied);
 s64 transfer_zero(struct transfer *x, u64 bytes, u64 *copied);
+/* For a receiver that must not be left waiting with what it has begun: the next *bytes, cut to the
+   current vector and to what is there, are in memory, and transfer_take copies them at once. */
+s64 transfer_ready(struct transfer *x, u64 *bytes);
+u64 transfer_take(struct transfer *x, void *to, u64 bytes);
+/* The last of them were taken in vain, after less was copied than was to be. */
+void transfer_back(struct transfer *x, u64 bytes);
 /* Counts bytes as moved without looking at them: writing to /dev/null. */
 void transfer_skip(struct transfer *x, u64 bytes);
 /* As transfer_in, but does not move on and stops at the end of the current vector: for a receiver
@@ -163,6 +216,15 @@ s64 transfer_peek(struct transfer *x, void *to, u64 bytes, u64 *copied);
 s64 transfer_wait(struct transfer *x);
 /* The same for pages of the file: brings them in. */
 s64 transfer_pages(struct transfer *x, struct inode *i, u64 first, u64 count);
+/* And for room in the filesystem, and until another write of the file has ended. */
+s64 transfer_room(struct transfer *x);
+s64 transfer_turn(struct transfer *x);
+/* Makes what was moved durable before the call returns. */
+s64 transfer_sync(struct transfer *x, enum sync_kind kind);
+/* Writes of a file follow each other (unix/file_regular.c): one that has moved a part takes the
+   turn before it waits, and gives it up at its end. */
+void file_turn_take(struct transfer *x);
+void file_turn_end(struct transfer *x);
 /* What an attempt returns when it stops at `error` (negative): the bytes moved come first. */
 static inline s64 transfer_stop(const struct transfer *x, s64 error)
 {

@@ -1,9 +1,15 @@
-/* Regular files of the image: reads come from the page cache, and ask for what it has not.
+/* Regular files of the image: reads come from the page cache, and ask for what it has not; writes
+   go into it.
 
    The fast path is regular_read with every page cached: page_find and a copy for each page.  On a
    miss the pages of the request come through one pages_fetch, with more behind them when the file
    is read in order; and while a run is being copied, the next one is on its way already, so the
-   device and the copying overlap. */
+   device and the copying overlap.
+
+   A write goes page by page: page_write_begin, copy, page_write_end, with nothing waited for in
+   between.  What a page lacks (its contents, room on the disk) is waited for between two pages, and
+   meanwhile no other write of the file begins: so writes are seen whole, one after the other, as
+   Linux's are, and O_APPEND's go where the file ends. */
 #include "kernel/memory.h"
 #include "unix/descriptor.h"
 
@@ -19,6 +25,7 @@ struct regular_file {
     u64 ahead_end;   /* pages before this one were asked for */
     u32 ahead_count; /* pages of the last run */
     bool ahead_busy;
+    bool accessed; /* its reading was noted in the time of access since it was last written */
     struct status_handler ahead_done;
 };
 
@@ -84,11 +91,32 @@ static void regular_run(struct regular_file *r)
     regular_ahead(r, r->ahead_end, max(count, 1ull));
 }
 
+/* O_DIRECT is served through the cache, but what it may be asked for is Linux's rule: whole
+   sectors. */
+#define DIRECT_BYTES 512u
+
+static bool direct_aligned(const struct transfer *x)
+{
+    return !((x->position | x->at | x->chunk | x->left) & (DIRECT_BYTES - 1));
+}
+
+/* Once for an open file, and again after it wrote: more would not change the time (relatime). */
+static void regular_accessed(struct regular_file *r)
+{
+    r->accessed = true;
+    if (!(r->file.flags & O_NOATIME))
+        inode_accessed(r->file.node.inode);
+}
+
 static s64 regular_read(struct file *f, struct transfer *x)
 {
     struct regular_file *r = container_of(f, struct regular_file, file);
     struct inode *i = f->node.inode;
     u64 size = inode_bytes(i);
+    if (unlikely(f->flags & O_DIRECT) && x->position < size && !direct_aligned(x))
+        return transfer_stop(x, -EINVAL);
+    if (unlikely(!r->accessed))
+        regular_accessed(r);
     while (x->left && x->position < size) {
         u64 index = x->position >> PAGE_ORDER;
         u64 offset = x->position & (PAGE_BYTES - 1);
@@ -101,7 +129,6 @@ static s64 regular_read(struct file *f, struct transfer *x)
             regular_run(r);
         s64 error = transfer_out(x, (const u8 *)page_memory(page) + offset, bytes, &copied);
         page_release(page);
-        x->position += copied;
         r->expected = index + 1;
         if (unlikely(error))
             return transfer_stop(x, error);
@@ -109,11 +136,109 @@ static s64 regular_read(struct file *f, struct transfer *x)
     return (s64)x->done;
 }
 
-/* The mount is read-only, so no descriptor is open for writing and no write comes here. */
+/* --- writing ---------------------------------------------------------------------------------- */
+
+/* The writes that have moved a part and wait: few, since each is a thread's. */
+static struct list writes = {&writes, &writes};
+
+static bool write_under_way(const struct inode *i)
+{
+    list_for_each (&writes, l)
+        if (container_of(l, struct transfer, turn_link)->file->node.inode == i)
+            return true;
+    return false;
+}
+
+void file_turn_take(struct transfer *x)
+{
+    if (x->turn || !x->done || !x->writing || x->file->operations != &file_regular)
+        return;
+    x->turn = true;
+    list_push_back(&writes, &x->turn_link);
+}
+
+void file_turn_end(struct transfer *x)
+{
+    x->turn = false;
+    list_remove(&x->turn_link);
+    file_turns_wake();
+}
+
+/* A write begins: where, and how much of it the limits allow.  0 or -errno. */
+static s64 write_prepare(struct inode *i, struct transfer *x)
+{
+    u64 most = x->thread->process->files->limits[LIMIT_FSIZE].soft;
+    if (x->flags & O_APPEND)
+        x->position = inode_bytes(i);
+    if (x->flags & O_DIRECT && !x->from_kernel && !direct_aligned(x))
+        return -EINVAL;
+    if (x->position >= most) {
+        signal_raise(x->thread, SIGNAL_XFSZ);
+        return -EFBIG;
+    }
+    x->left = min(x->left, most - x->position);
+    x->chunk = min(x->chunk, x->left);
+    return 0;
+}
+
+/* page_write_begin said no: for now, or for good. */
+static s64 write_wait(struct inode *i, struct transfer *x, status s, u64 fetch)
+{
+    if (status_errno(s) != EAGAIN)
+        return transfer_stop(x, syscall_status(s));
+    return fetch == NO_PAGE ? transfer_room(x) : transfer_pages(x, i, fetch, 1);
+}
+
+static s64 write_pages(struct inode *i, struct transfer *x)
+{
+    while (x->left) {
+        u64 at = x->position, offset = at & (PAGE_BYTES - 1), bytes = PAGE_BYTES - offset;
+        s64 error = transfer_ready(x, &bytes);
+        if (unlikely(error))
+            return transfer_stop(x, error);
+        struct page_write w;
+        status s = page_write_begin(i, at, bytes, &w);
+        if (unlikely(!is_ok(s)))
+            return write_wait(i, x, s, w.fetch);
+        u64 copied = transfer_take(x, (u8 *)page_memory(w.page) + offset, bytes);
+        u64 counted = page_write_end(i, at, copied, &w);
+        if (unlikely(counted < copied))
+            transfer_back(x, copied - counted);
+    }
+    return (s64)x->done;
+}
+
+/* O_SYNC and its like: what was moved is made durable, and others may write meanwhile. */
+static s64 write_sync(struct transfer *x)
+{
+    if (x->turn)
+        file_turn_end(x);
+    return transfer_sync(x, (x->flags & O_SYNC) == O_SYNC ? SYNC_ALL
+                            : x->flags & O_DSYNC          ? SYNC_DATA
+                                                          : SYNC_WRITE);
+}
+
+static s64 regular_write(struct file *f, struct transfer *x)
+{
+    struct inode *i = f->node.inode;
+    if (!x->left)
+        return 0;
+    container_of(f, struct regular_file, file)->accessed = false;
+    if (!x->turn && unlikely(!list_empty(&writes)) && write_under_way(i))
+        return transfer_turn(x);
+    s64 r = x->done ? 0 : write_prepare(i, x);
+    if (!r)
+        r = write_pages(i, x);
+    if (unlikely(r < 0 && !x->done && !x->keep_position))
+        x->position = f->position; /* an append that failed moved nothing */
+    return likely(r <= 0 || !(x->flags & (O_DSYNC | O_DIRECT))) ? r : write_sync(x);
+}
+
 const struct file_operations file_regular = {
     .name = "file",
     .bytes = sizeof(struct regular_file),
     .read = regular_read,
+    .write = regular_write,
     .positioned = true,
 };
 

@@ -3,6 +3,20 @@
 #include "unix/descriptor.h"
 #include "unix/virtual.h"
 
+/* Of what has no holes of its own (a directory), all is data. */
+static s64 seek_sparse(struct file *f, s64 offset, u32 whence)
+{
+    struct inode *i = f->node.inode;
+    u64 size = i ? inode_bytes(i) : 0, found = 0;
+    if (offset < 0 || (u64)offset >= size)
+        return -ENXIO;
+    if (f->operations != &file_regular)
+        return whence == SEEK_DATA ? offset : (s64)size;
+    status s = whence == SEEK_DATA ? file_seek_data(i, (u64)offset, &found)
+                                   : file_seek_hole(i, (u64)offset, &found);
+    return is_ok(s) ? (s64)found : syscall_status(s);
+}
+
 static s64 seek_target(struct file *f, s64 offset, u32 whence)
 {
     s64 size = f->node.inode ? (s64)inode_bytes(f->node.inode) : 0;
@@ -13,12 +27,9 @@ static s64 seek_target(struct file *f, s64 offset, u32 whence)
         return (s64)((u64)f->position + (u64)offset);
     case SEEK_END:
         return (s64)((u64)size + (u64)offset);
-    case SEEK_DATA: /* holes are not told apart: all of a file is data, as Linux allows */
-        return offset < 0 || offset >= size ? -ENXIO : offset;
-    case SEEK_HOLE:
-        return offset < 0 || offset >= size ? -ENXIO : size;
+    default:
+        return seek_sparse(f, offset, whence);
     }
-    return -EINVAL;
 }
 
 s64 sys_lseek(struct thread *t, s32 fd, s64 offset, u32 whence)
@@ -31,10 +42,8 @@ s64 sys_lseek(struct thread *t, s32 fd, s64 offset, u32 whence)
     if (!f->operations->positioned)
         return -ESPIPE;
     s64 target = seek_target(f, offset, whence);
-    if (target == -ENXIO && whence >= SEEK_DATA)
-        return target;
     if (target < 0)
-        return -EINVAL;
+        return whence >= SEEK_DATA ? target : -EINVAL;
     /* Devices have no length: their position stays at 0, as /dev/null's does. */
     if (node_type(&f->node) == S_IFCHR)
         return 0;

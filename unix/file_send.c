@@ -1,18 +1,23 @@
-/* sendfile: pages of the cache are written to another file, one at a time, held while they are.
-   The receiving side is a transfer whose memory is the page; so whatever it waits for (a full
-   pipe, the console) comes back here.  Only files of the image can be sent. */
+/* sendfile and copy_file_range: pages of the cache are written to another file, one at a time, held
+   while they are.  The receiving side is a transfer whose memory is the page; so whatever it waits
+   for (a full pipe, the console, room on the disk) comes back here.  Only files of the image can be
+   sent. */
 #include "kernel/user_copy.h"
 #include "unix/descriptor.h"
 #include "unix/wait.h"
+
+/* Where one of the two files is read or written: a variable of the program's, or the file's own. */
+struct send_place {
+    u64 address; /* of the variable; 0: the file's own position */
+    u64 position;
+};
 
 struct send {
     struct transfer x; /* to `to`, of the current page */
     struct thread *thread;
     struct file *from, *to; /* held while it waits */
     bool held;
-    bool own_offset; /* the position is the program's variable, not the file's */
-    u64 offset_address;
-    u64 position;
+    struct send_place source, target; /* the target's without an address: the transfer keeps it */
     u64 left, sent;
     struct page *page; /* held; NULL between pages */
     struct status_handler came;
@@ -29,19 +34,24 @@ static void send_hold(struct send *s)
     s->held = true;
 }
 
-/* The call is over: the new position is told, and the count or the error returned. */
+static bool place_out(const struct send_place *p)
+{
+    return !p->address || !copy_out(p->address, &p->position, sizeof(p->position));
+}
+
+/* The call is over: the new positions are told, and the count or the error returned. */
 static s64 send_finish(struct send *s, s64 error)
 {
     if (s->page)
         page_release(s->page);
     s->page = NULL;
-    if (!s->own_offset)
-        s->from->position = s->position;
+    if (!s->source.address)
+        s->from->position = s->source.position;
     if (s->held) {
         file_release(s->from);
         file_release(s->to);
     }
-    if (s->own_offset && copy_out(s->offset_address, &s->position, sizeof(s->position)))
+    if (!place_out(&s->source) || !place_out(&s->target))
         return -EFAULT;
     return s->sent ? (s64)s->sent : error;
 }
@@ -54,7 +64,8 @@ static s64 send_count(struct send *s, s64 result)
     if (result <= 0)
         return send_finish(s, result);
     s->sent += (u64)result;
-    s->position += (u64)result;
+    s->source.position += (u64)result;
+    s->target.position += (u64)result;
     s->left -= (u64)result;
     return SYSCALL_LATER; /* there may be more */
 }
@@ -91,11 +102,15 @@ static s64 send_miss(struct send *s, u64 index, u64 pages)
 /* Writes what the page holds of the rest.  SYSCALL_LATER: send_written gets the result. */
 static s64 send_page(struct send *s, u64 bytes)
 {
-    transfer_begin(&s->x, s->thread, s->to);
+    transfer_init(&s->x, s->thread, s->to);
     s->x.writing = true;
     s->x.from_kernel = true;
     s->x.finished = send_written;
-    s->x.at = (u64)page_memory(s->page) + (s->position & (PAGE_BYTES - 1));
+    if (s->target.address) {
+        s->x.keep_position = true;
+        s->x.position = s->target.position;
+    }
+    s->x.at = (u64)page_memory(s->page) + (s->source.position & (PAGE_BYTES - 1));
     s->x.left = s->x.chunk = bytes;
     return transfer_attempt(&s->x);
 }
@@ -103,9 +118,10 @@ static s64 send_page(struct send *s, u64 bytes)
 static s64 send_steps(struct send *s)
 {
     u64 size = inode_bytes(s->from->node.inode);
-    while (s->left && s->position < size) {
-        u64 index = s->position >> PAGE_ORDER, rest = min(s->left, size - s->position);
-        u64 room = PAGE_BYTES - (s->position & (PAGE_BYTES - 1));
+    while (s->left && s->source.position < size) {
+        u64 index = s->source.position >> PAGE_ORDER,
+            rest = min(s->left, size - s->source.position);
+        u64 room = PAGE_BYTES - (s->source.position & (PAGE_BYTES - 1));
         s->page = page_find(s->from->node.inode, index);
         if (!s->page)
             return send_miss(s, index, (rest + PAGE_BYTES - 1) >> PAGE_ORDER);
@@ -120,6 +136,33 @@ static s64 send_steps(struct send *s)
     return send_finish(s, 0);
 }
 
+static s64 send_begin(struct send *s, struct thread *t, struct file *from, struct file *to,
+                      u64 bytes)
+{
+    s->thread = t;
+    s->from = from;
+    s->to = to;
+    s->held = false;
+    s->left = min(bytes, (u64)LINUX_IO_MOST);
+    s->sent = 0;
+    s->page = NULL;
+    if (!s->source.address)
+        s->source.position = from->position;
+    return send_steps(s);
+}
+
+/* The program's variable, which has to be writable before anything is copied. */
+static s64 place_in(struct thread *t, struct send_place *p)
+{
+    p->position = 0;
+    if (!p->address)
+        return 0;
+    s64 r = user_prepare(t, p->address, sizeof(p->position), USER_WRITE);
+    if (r)
+        return r;
+    return copy_in(&p->position, p->address, sizeof(p->position)) ? -EFAULT : 0;
+}
+
 static s64 send_check(const struct file *to, const struct file *from)
 {
     if (!from || !file_readable(from) || !to || !file_writable(to))
@@ -132,25 +175,63 @@ static s64 send_check(const struct file *to, const struct file *from)
 s64 sys_sendfile(struct thread *t, s32 to, s32 from, u64 offset_address, u64 bytes)
 {
     struct send *s = thread_operation(t, struct send);
-    s64 offset = 0;
     struct file *f = descriptor_get(t->process, from), *g = descriptor_get(t->process, to);
-    s64 r = offset_address ? user_prepare(t, offset_address, sizeof(offset), USER_WRITE) : 0;
-    if (r)
-        return r;
-    if (offset_address && copy_in(&offset, offset_address, sizeof(offset)))
-        return -EFAULT;
-    r = send_check(g, f);
-    if (r || offset < 0)
-        return r ? r : -EINVAL;
-    s->thread = t;
-    s->from = f;
-    s->to = g;
-    s->held = false;
-    s->own_offset = offset_address != 0;
-    s->offset_address = offset_address;
-    s->position = offset_address ? (u64)offset : f->position;
-    s->left = min(bytes, (u64)LINUX_IO_MOST);
-    s->sent = 0;
-    s->page = NULL;
-    return send_steps(s);
+    s->source = (struct send_place){.address = offset_address};
+    s->target = (struct send_place){.address = 0};
+    s64 r = place_in(t, &s->source);
+    if (!r)
+        r = send_check(g, f);
+    if (!r && (s64)s->source.position < 0)
+        r = -EINVAL;
+    return r ? r : send_begin(s, t, f, g, bytes);
+}
+
+/* --- copy_file_range -------------------------------------------------------------------------- */
+
+static s64 copy_check(const struct file *from, const struct file *to)
+{
+    if (!from || !to)
+        return -EBADF;
+    if (node_is_directory(&from->node) || node_is_directory(&to->node))
+        return -EISDIR;
+    if (from->operations != &file_regular || to->operations != &file_regular)
+        return -EINVAL;
+    if (!file_readable(from) || !file_writable(to) || to->flags & O_APPEND)
+        return -EBADF;
+    return 0;
+}
+
+static s64 copy_places_check(const struct send *s, const struct file *from, const struct file *to,
+                             u64 bytes)
+{
+    u64 source = s->source.address ? s->source.position : from->position;
+    u64 target = s->target.address ? s->target.position : to->position;
+    if ((s64)source < 0 || (s64)target < 0)
+        return -EINVAL;
+    if (source + bytes < source || target + bytes < target || source + bytes > LINUX_FILE_MOST ||
+        target + bytes > LINUX_FILE_MOST)
+        return -EOVERFLOW;
+    u64 size = inode_bytes(from->node.inode);
+    u64 copied = source < size ? min(bytes, size - source) : 0;
+    bool overlap = source < target + copied && target < source + copied;
+    return from->node.inode == to->node.inode && overlap ? -EINVAL : 0;
+}
+
+s64 sys_copy_file_range(struct thread *t, s32 from, u64 from_offset, s32 to, u64 to_offset,
+                        u64 bytes, u32 flags)
+{
+    struct send *s = thread_operation(t, struct send);
+    struct file *f = descriptor_get(t->process, from), *g = descriptor_get(t->process, to);
+    if (!f || !g)
+        return -EBADF;
+    s->source = (struct send_place){.address = from_offset};
+    s->target = (struct send_place){.address = to_offset};
+    s64 r = place_in(t, &s->source);
+    if (!r)
+        r = place_in(t, &s->target);
+    if (!r)
+        r = flags ? -EINVAL : copy_check(f, g);
+    if (!r)
+        r = copy_places_check(s, f, g, bytes);
+    return r ? r : send_begin(s, t, f, g, bytes);
 }

@@ -3,7 +3,7 @@
    The page tables say which pages are there.  Whose a page is follows from its region: a page of a
    file's region that is the page cache's own page for that offset is held by the mapping, every
    other page is the process's.  Callers hold the process's lock or are its only thread. */
-#include "unix/memory.h"
+#include "unix/memory_files.h"
 
 #include "runtime/errno.h"
 
@@ -27,7 +27,11 @@ s64 memory_create(struct user_memory *m, struct filesystem *fs)
     memset(m, 0, sizeof(*m));
     m->fs = fs;
     range_map_init(&m->regions);
-    return -(s64)status_errno(page_space_create(&m->space));
+    memory_files_init(m);
+    s64 result = -(s64)status_errno(page_space_create(&m->space));
+    if (result == 0)
+        memory_files_enter(m);
+    return result;
 }
 
 void memory_destroy(struct user_memory *m)
@@ -35,6 +39,7 @@ void memory_destroy(struct user_memory *m)
     /* Whole regions only, so nothing is split and nothing can fail. */
     for (struct region *r; (r = region_at_or_next(m, 0));)
         region_remove(m, r->range.r);
+    memory_files_leave(m);
     page_space_destroy(&m->space);
 }
 
@@ -135,8 +140,7 @@ static void region_free(struct user_memory *m, struct region *r)
 {
     range_map_remove(&m->regions, &r->range);
     m->region_count--;
-    if (r->inode)
-        inode_release(r->inode);
+    region_file_leave(r);
     deallocate(general_heap, r, sizeof(*r));
 }
 
@@ -154,8 +158,7 @@ static s64 region_split(struct user_memory *m, u64 at)
     *upper = *r;
     upper->range.r.start = at;
     upper->offset += at - r->range.r.start;
-    if (upper->inode)
-        inode_hold(upper->inode);
+    region_file_enter(m, upper);
     range_map_resize(&m->regions, &r->range, range_of(r->range.r.start, at));
     range_map_insert(&m->regions, &upper->range);
     m->region_count++;
@@ -214,8 +217,7 @@ s64 region_add(struct user_memory *m, range r, const struct region *model)
         deallocate(general_heap, n, sizeof(*n));
         return -ENOMEM;
     }
-    if (n->inode)
-        inode_hold(n->inode);
+    region_file_enter(m, n);
     m->region_count++;
     m->bytes_mapped += range_length(r);
     region_rejoin(m, r);

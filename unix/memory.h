@@ -23,9 +23,10 @@ enum region_flags {
     REGION_PROTECTION = 7,
     REGION_SHARED = 8, /* MAP_SHARED */
     REGION_STACK = 16,
-    REGION_HEAP = 32,   /* made by brk */
-    REGION_LOCKED = 64, /* for mlock's accounting; nothing is ever paged out */
-    REGION_VDSO = 128,  /* its pages come filled by vdso_page: unix/vdso.h */
+    REGION_HEAP = 32,       /* made by brk */
+    REGION_LOCKED = 64,     /* for mlock's accounting; nothing is ever paged out */
+    REGION_VDSO = 128,      /* its pages come filled by vdso_page: unix/vdso.h */
+    REGION_MAY_WRITE = 256, /* shared, of a file that was open for writing: mprotect may allow it */
 };
 
 /* The most regions of a process, as Linux's vm.max_map_count. */
@@ -33,6 +34,7 @@ enum region_flags {
 
 struct region {
     struct range_node range; /* bytes, page aligned */
+    struct list file_link;   /* with an inode: memory->files */
     u32 flags;               /* enum region_flags */
     struct inode *inode;     /* held; NULL: anonymous */
     u64 offset;              /* of the region's first byte in the file, or in the vDSO */
@@ -40,10 +42,14 @@ struct region {
     const char *name;        /* "[stack]", "[heap]", or NULL; for /proc/self/maps */
 };
 
+#define FILE_BUCKETS 64 /* of regions of files, by inode */
+
 struct user_memory {
     struct page_space space;
-    struct filesystem *fs;    /* whose cache is reclaimed when memory runs out */
-    struct range_map regions; /* of struct region */
+    struct list link;                /* among all memories */
+    struct list files[FILE_BUCKETS]; /* struct region's file_link */
+    struct filesystem *fs;           /* whose cache is reclaimed when memory runs out */
+    struct range_map regions;        /* of struct region */
     u32 region_count;
     u64 break_start; /* the heap: [break_start, break_end) */
     u64 break_end;

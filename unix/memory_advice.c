@@ -1,4 +1,4 @@
-/* What a program says or asks about its memory: madvise, mincore, msync, mlock and its family.
+/* What a program says or asks about its memory: madvise, mincore, mlock and its family.
    Errors are Linux's.  Nothing is ever paged out, so locking is bookkeeping that always holds. */
 #include "kernel/user_copy.h"
 #include "unix/syscall.h"
@@ -93,20 +93,6 @@ s64 sys_mincore(struct thread *t, u64 address, u64 bytes, u64 to)
         at += pages * PAGE_BYTES;
     }
     return 0;
-}
-
-enum { MS_ASYNC = 1, MS_INVALIDATE = 2, MS_SYNC = 4 };
-
-/* Files are not written through mappings, so there is nothing to write back. */
-s64 sys_msync(struct thread *t, u64 address, u64 bytes, s32 flags)
-{
-    range r;
-    if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (flags & (MS_ASYNC | MS_SYNC)) == 5 ||
-        (address & (PAGE_BYTES - 1)))
-        return -EINVAL;
-    if (!advice_range(address, bytes, &r))
-        return -ENOMEM;
-    return range_empty(r) || region_covered(&t->process->memory, r) ? 0 : -ENOMEM;
 }
 
 /* Locked memory is present memory: it is given now. */

@@ -128,6 +128,33 @@ static enum fault_result fault_copy(struct user_memory *m, const struct region *
     return map_own(m, address, page, 1, region_page_flags(r)) ? FAULT_DONE : FAULT_NO_MEMORY;
 }
 
+/* What a failure to make a page dirty is to the program: no room on the disk is SIGBUS, as Linux
+   has it; what can be waited for is fetched. */
+static enum fault_result fault_of(status s)
+{
+    switch (status_errno(s)) {
+    case 0:
+        return FAULT_DONE;
+    case EAGAIN:
+        return FAULT_FETCH;
+    case ENOMEM:
+        return FAULT_NO_MEMORY;
+    }
+    return FAULT_BEYOND_END;
+}
+
+/* The page of a shared mapping is about to be written: it becomes dirty at once, and what is stored
+   in it later belongs to that. */
+static enum fault_result fault_dirty(const struct region *r, u64 offset)
+{
+    struct page_write w;
+    u64 end = min(offset + PAGE_BYTES, inode_bytes(r->inode));
+    status s = page_write_begin(r->inode, offset, end - offset, &w);
+    if (is_ok(s))
+        page_write_end(r->inode, offset, end - offset, &w);
+    return fault_of(s);
+}
+
 static enum fault_result fault_file(struct user_memory *m, const struct region *r, u64 address,
                                     enum user_access access)
 {
@@ -143,17 +170,22 @@ static enum fault_result fault_file(struct user_memory *m, const struct region *
         page_release(p);
         return result;
     }
-    if (!map_pages(m, address, page_memory(p), 1, region_page_flags(r) & ~(u32)PAGE_WRITE)) {
+    enum fault_result dirty = access == USER_WRITE ? fault_dirty(r, offset) : FAULT_DONE;
+    u32 kept = access == USER_WRITE ? ~0u : ~(u32)PAGE_WRITE;
+    if (dirty == FAULT_DONE &&
+        !map_pages(m, address, page_memory(p), 1, region_page_flags(r) & kept))
+        dirty = FAULT_NO_MEMORY;
+    if (dirty != FAULT_DONE) {
         page_release(p);
-        return FAULT_NO_MEMORY;
+        return dirty;
     }
     m->pages_cached++;
     fault_around(m, r, address);
     return FAULT_DONE;
 }
 
-/* A write to a page that is there but not writable: one of the cache is copied, one of ours was
-   left read-only by mprotect. */
+/* A write to a page that is there but not writable: one of the cache is copied, or made dirty where
+   it is shared; one of ours was left read-only by mprotect. */
 static enum fault_result fault_write_present(struct user_memory *m, const struct region *r,
                                              u64 address, physical page)
 {
@@ -163,6 +195,13 @@ static enum fault_result fault_write_present(struct user_memory *m, const struct
         return FAULT_DONE;
     }
     u64 offset = r->offset + (address - r->range.r.start);
+    if (r->flags & REGION_SHARED) {
+        enum fault_result dirty =
+            offset < inode_bytes(r->inode) ? fault_dirty(r, offset) : FAULT_BEYOND_END;
+        if (dirty == FAULT_DONE)
+            page_protect(&m->space, address, PAGE_BYTES, region_page_flags(r));
+        return dirty;
+    }
     enum fault_result result = fault_copy(m, r, address, offset, cached);
     if (result == FAULT_DONE) {
         page_release(cached);
@@ -202,13 +241,20 @@ enum fault_result fault_resolve(struct user_memory *m, u64 address, enum user_ac
                                   : fault_anonymous(m, r, page_address);
 }
 
+/* A page that is there and could not be made dirty waits for room. */
 void fault_fetch(struct thread *t, u64 address, status_handler done)
 {
     struct range_node *n = range_map_lookup(&t->process->memory.regions, address);
     struct region *r = container_of(n, struct region, range);
     u64 offset = r->offset + (align_down(address, PAGE_BYTES) - r->range.r.start);
     u64 first = offset >> PAGE_ORDER;
-    thread_fetch(t, r->inode, first, pages_read_ahead(r->inode, first, 1), done);
+    struct page *there = page_find(r->inode, first);
+    if (!there) {
+        thread_fetch(t, r->inode, first, pages_read_ahead(r->inode, first, 1), done);
+        return;
+    }
+    page_release(there);
+    thread_wait_room(t, done);
 }
 
 /* --- for system calls ------------------------------------------------------------------------- */

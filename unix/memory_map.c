@@ -66,10 +66,15 @@ static s64 map_model(struct process *p, u32 protection, u32 flags, s32 fd, u64 o
                              .zero_from = ~0ull};
     if (flags & MAP_ANONYMOUS)
         return 0;
-    s64 result = file_for_mmap(p, fd, shared && (protection & REGION_WRITE), &model->inode);
-    if (result == 0 && model->inode)
-        model->offset = offset;
-    return result;
+    struct file_mapping file;
+    s64 result = file_for_mmap(p, fd, shared && (protection & REGION_WRITE), &file);
+    if (result || !file.inode)
+        return result;
+    model->inode = file.inode;
+    model->offset = offset;
+    if (shared && file.writable)
+        model->flags |= REGION_MAY_WRITE;
+    return 0;
 }
 
 /* Where it goes; takes away what MAP_FIXED replaces. */
@@ -107,7 +112,8 @@ static void map_populate(struct user_memory *m, range r, const struct region *mo
 {
     if (!(model->flags & REGION_PROTECTION))
         return;
-    enum user_access access = model->flags & REGION_WRITE ? USER_WRITE : USER_READ;
+    bool own = model->flags & REGION_WRITE && !(model->flags & REGION_SHARED && model->inode);
+    enum user_access access = own ? USER_WRITE : USER_READ;
     for (u64 at = r.start; at < r.end; at += PAGE_BYTES)
         if (fault_resolve(m, at, access) != FAULT_DONE)
             return;
@@ -176,8 +182,9 @@ s64 sys_mprotect(struct thread *t, u64 address, u64 bytes, u32 protection)
         return -ENOMEM;
     for (struct region *n = region_at_or_next(m, r.start); n && n->range.r.start < r.end;
          n = region_next(n))
-        if (n->inode && (n->flags & REGION_SHARED) && (protection & REGION_WRITE))
-            return -EACCES; /* no file can be written through a mapping */
+        if (n->inode && (n->flags & REGION_SHARED) && !(n->flags & REGION_MAY_WRITE) &&
+            (protection & REGION_WRITE))
+            return -EACCES; /* its file is not open for writing */
     s64 result = region_isolate(m, r);
     if (result)
         return result;

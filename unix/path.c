@@ -25,6 +25,11 @@ u32 node_type(const struct node *n)
     return 0;
 }
 
+s64 node_may_change(struct process *p, const struct node *n)
+{
+    return !n->inode ? -EPERM : filesystem_read_only(p->fs) ? -EROFS : 0;
+}
+
 bool node_same(const struct node *a, const struct node *b)
 {
     return a->inode == b->inode && a->virtual == b->virtual && a->file == b->file &&
@@ -59,7 +64,10 @@ struct node node_parent(struct process *p, const struct node *directory)
         const struct virtual_node *above = directory->virtual->parent;
         return above ? (struct node){NULL, above, NULL, directory->index} : process_root(p);
     }
-    return node_of_inode(inode_parent(directory->inode));
+    struct inode *above = inode_parent(directory->inode);
+    if (unlikely(above == directory->inode && above == p->cwd && p->files->cwd_above))
+        above = p->files->cwd_above;
+    return node_of_inode(above);
 }
 
 static inline s64 node_find(struct process *p, const struct node *directory, const char *name,

@@ -37,6 +37,8 @@ static inline bool node_is_directory(const struct node *n)
 {
     return n->inode ? inode_type(n->inode) == INODE_DIRECTORY : node_type(n) == S_IFDIR;
 }
+/* 0, -EROFS, or -EPERM: the virtual tree, pipes and the like. */
+s64 node_may_change(struct process *p, const struct node *n);
 bool node_same(const struct node *a, const struct node *b);
 void node_hold(const struct node *n);
 void node_release(const struct node *n);
@@ -103,6 +105,10 @@ s64 path_at(struct thread *t, s32 fd, u64 path, u32 walk, bool empty_allowed,
             struct path_result *to);
 /* The directory that a relative path starts in: 0, -EBADF, -ENOTDIR. */
 s64 path_start(struct thread *t, s32 fd, const char *path, struct node *start);
+
+/* What a new inode in `directory` begins with: the mode without the umask's bits, and the group
+   that a directory with S_ISGID hands on. */
+struct inode_initial process_initial(struct process *p, const struct inode *directory, u32 mode);
 
 /* The absolute path of a directory, or of `name` in it; terminated.  Returns its length with the
    terminator, -ERANGE, -ENOENT. */

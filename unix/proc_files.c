@@ -87,7 +87,8 @@ static void loadavg_text(struct thread *t, u32 index, struct text *to)
 void mounts_text(struct thread *t, u32 index, struct text *to)
 {
     (void)t, (void)index;
-    text_add(to, "/dev/vda / thunk ro,relatime 0 0\n");
+    text_add(to, "/dev/vda / thunk %s,relatime 0 0\n",
+             filesystem_read_only(t->process->fs) ? "ro" : "rw");
     text_add(to,
              "devtmpfs /dev devtmpfs ro 0 0\nproc /proc proc ro 0 0\nsysfs /sys sysfs ro 0 0\n");
 }

@@ -276,7 +276,8 @@ static s64 root_jump(struct process *p, u32 index, struct node *to)
     return 0;
 }
 
-/* The name that a file has in the directory it was opened in. */
+/* The name that a file has in the directory it was opened in, or elsewhere.  One without a name is
+   shown by its number, as Linux shows those of O_TMPFILE. */
 static s64 file_target(struct process *p, struct file *f, char *to, u64 most)
 {
     if (f->node.virtual) {
@@ -291,7 +292,14 @@ static s64 file_target(struct process *p, struct file *f, char *to, u64 most)
     while (f->parent.inode && directory_next(f->parent.inode, e.cookie, &e))
         if (e.inode == f->node.inode)
             return path_text(p, &f->parent, e.name, e.name_bytes, to, most);
-    return inode_path(p, f->node.inode, to, most) ? (s64)strlen(to) + 1 : -ENOENT;
+    if (inode_path(p, f->node.inode, to, most))
+        return (s64)strlen(to) + 1;
+    struct inode_attributes a;
+    char name[48];
+    inode_attributes(f->node.inode, &a);
+    u64 bytes = format_text(name, sizeof(name), "#%lu (deleted)", a.number);
+    struct node above = f->parent.inode ? f->parent : process_root(p);
+    return path_text(p, &above, name, bytes, to, most);
 }
 
 static s64 fd_target(struct process *p, u32 index, char *to, u64 most)

@@ -72,7 +72,11 @@ void files_destroy(struct process *p);
    it, or -errno as open(2) gives it. */
 s64 path_find(struct process *p, const char *path, struct inode **found);
 
-/* What a descriptor gives to mmap.  0 with *inode held, or *inode NULL for /dev/zero (anonymous);
+/* What a descriptor gives to mmap.  0 with the inode held, or NULL for /dev/zero (anonymous);
    -EBADF, -EACCES (not open for reading; or shared and writable and not open for writing),
    -ENODEV (cannot be mapped). */
-s64 file_for_mmap(struct process *p, s32 fd, bool shared_writable, struct inode **inode);
+struct file_mapping {
+    struct inode *inode;
+    bool writable; /* open for writing: mprotect may allow it later */
+};
+s64 file_for_mmap(struct process *p, s32 fd, bool shared_writable, struct file_mapping *m);

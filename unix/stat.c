@@ -261,7 +261,7 @@ static s64 access_check(struct thread *t, s32 fd, u64 path, u32 mode, u32 flags)
         return r;
     node_attributes(&found.node, &a);
     u32 type = a.mode & S_IFMT;
-    if (mode & ACCESS_WRITE && found.node.inode)
+    if (mode & ACCESS_WRITE && found.node.inode && filesystem_read_only(t->process->fs))
         return -EROFS;
     if (mode & ACCESS_EXECUTE && type != S_IFDIR && !(a.mode & 0111))
         return -EACCES;
@@ -292,6 +292,7 @@ static s64 link_out(struct thread *t, const struct node *n, u64 buffer, u64 most
     u64 bytes;
     if (n->inode) {
         const char *target = symlink_target(n->inode, &bytes);
+        inode_accessed(n->inode);
         bytes = min(bytes, most);
         s64 r = result_out(t, buffer, target, bytes);
         return r ? r : (s64)bytes;
@@ -344,6 +345,7 @@ _Static_assert(sizeof(struct user_statfs) == 120, "struct statfs");
 #define STATFS_TYPE_PIPE  0x50495045
 #define STATFS_READ_ONLY  1
 #define STATFS_VALID      0x20
+#define STATFS_RELATIME   0x1000
 
 static s64 statfs_out(struct thread *t, const struct node *n, u64 address)
 {
@@ -365,7 +367,8 @@ static s64 statfs_out(struct thread *t, const struct node *n, u64 address)
         s.inodes_free = f.inodes_free;
         s.id[0] = (u32)f.id;
         s.id[1] = (u32)(f.id >> 32);
-        s.flags |= STATFS_READ_ONLY;
+        s.flags |= STATFS_RELATIME;
+        s.flags |= filesystem_read_only(t->process->fs) ? STATFS_READ_ONLY : 0;
     }
     return result_out(t, address, &s, sizeof(s));
 }

@@ -14,6 +14,7 @@
 #include "kernel/run_loop.h"
 #include "kernel/user.h"
 #include "runtime/scope.h"
+#include "unix/file_wait.h"
 #include "unix/process.h"
 
 #define THREAD_OPERATION_BYTES 1024
@@ -29,7 +30,8 @@ struct thread {
 
     struct scope scope;                 /* of the process's; holds what the thread waits for: */
     struct operation wait;              /* thread_wait's */
-    struct operation fetch;             /* thread_fetch's */
+    struct operation fetch;             /* thread_fetch's, or of file_wait */
+    struct file_wait file_wait;         /* for the filesystem: room, a sync */
     struct pages_wait pages_wait;       /* its place with the filesystem */
     struct cancel_handler fetch_cancel; /* takes it from there */
     status_handler fetch_landed;

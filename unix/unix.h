@@ -11,3 +11,8 @@
    signal N, after its output has drained. */
 closure_type(process_ended, void, u8 exit_status);
 void process_start(struct filesystem *root, process_ended ended);
+
+/* What the filesystem asks of mappings (struct filesystem_environment): pages of a file are not to
+   be written any more without asking, or go away. */
+mapping_handler memory_protect_handler(void);
+mapping_handler memory_unmap_handler(void);

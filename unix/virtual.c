@@ -171,7 +171,6 @@ static s64 text_file_read(struct file *f, struct transfer *x)
     u64 copied, bytes = min(text->used - x->position, x->left);
     u64 from = x->position;
     s64 error = transfer_out(x, text->bytes + from, bytes, &copied);
-    x->position += copied;
     return error ? transfer_stop(x, error) : (s64)x->done;
 }
 
