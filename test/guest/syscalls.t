@@ -27,8 +27,17 @@ same "calls about files" "$WORK/files" /dev/null "$WORK/program"
 cp "$programs/syscalls_paths" "$WORK/paths"
 same "paths" "$WORK/files" /dev/null "$WORK/paths"
 
+# These change the tree, and leave it as it was.
+cp "$programs/syscalls_tree" "$WORK/tree"
+same "calls that change the tree" "$WORK/files" /dev/null "$WORK/tree"
+
+cp "$programs/syscalls_write" "$WORK/write"
+same "calls that write" "$WORK/files" /dev/null "$WORK/write"
+OPTIONS=(-c 2)
+same "calls that write, with two CPUs" "$WORK/files" /dev/null "$WORK/write"
+
 cp "$programs/syscalls_readonly" "$WORK/syscalls_readonly"
-"$THUNK" run --timeout "$LIMIT" --add "$WORK/files:/data" --cwd /data "$WORK/syscalls_readonly" \
+"$THUNK" run --timeout "$LIMIT" --kernel-arg read_only --add "$WORK/files:/data" --cwd /data "$WORK/syscalls_readonly" \
     </dev/null >"$WORK/guest.out" 2>&1
 ok $? "calls that would change the read-only tree, and the virtual files" || diagnose "$WORK/guest.out"
 
