@@ -9,8 +9,7 @@ struct builder *builder_create(heap h)
     b->heap = h;
     b->fs.environment.heap = h;
     arena_init(&b->fs.arena, h);
-    status s = inode_tables_init(&b->fs, 0, 0);
-    b->fs.root = is_ok(s) ? inode_make(&b->fs, INODE_ROOT, INODE_DIRECTORY) : NULL;
+    b->fs.root = inode_make(&b->fs, INODE_ROOT, INODE_DIRECTORY);
     if (!b->fs.root) {
         builder_destroy(b);
         return NULL;
@@ -23,7 +22,7 @@ struct builder *builder_create(heap h)
 
 void builder_destroy(struct builder *b)
 {
-    inode_tables_release(&b->fs);
+    inodes_release(&b->fs);
     arena_release(&b->fs.arena);
     deallocate(b->heap, b, sizeof(*b));
 }

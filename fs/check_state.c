@@ -94,9 +94,9 @@ static void names_check(struct check *c)
 
 void check_visit_inodes(struct check *c, check_inode_visitor visitor)
 {
-    for (u64 b = 0; b < c->fs.inode_buckets && is_ok(c->failure); b++)
-        for (struct inode *i = c->fs.inode_table[b]; i; i = i->hash_next)
-            apply(visitor, i);
+    struct inode *i = inode_next(&c->fs, 0);
+    for (; i && is_ok(c->failure); i = inode_next(&c->fs, i->number + 1))
+        apply(visitor, i);
 }
 
 struct uses {

@@ -187,7 +187,7 @@ static const char *record_path(struct check *c, const struct record *record, cha
         record->type == RECORD_TRUNCATE || record->type == RECORD_INODE ||
         record->type == RECORD_UNLINK || record->type == RECORD_FORGET)
         memcpy(&number, record + 1, sizeof(number)); /* FORMAT.md, section 5: at 8 */
-    struct inode *i = number && c->fs.inode_table ? inode_find(&c->fs, number) : NULL;
+    struct inode *i = number ? inode_find(&c->fs, number) : NULL;
     char path[300];
     if (!i || (!i->entry && i != c->fs.root))
         return "";
@@ -358,9 +358,6 @@ static bool group_search(struct check *c, bool promised)
 static bool root_make(struct check *c)
 {
     struct filesystem *fs = &c->fs;
-    c->failure = inode_tables_init(fs, 0, 0);
-    if (!is_ok(c->failure))
-        return false;
     fs->root = inode_make(fs, INODE_ROOT, INODE_DIRECTORY);
     if (!fs->root) {
         check_out_of_memory(c);
@@ -532,7 +529,7 @@ void check_end(struct check *c)
     heap h = c->options.heap;
     scan_close(&c->scan);
     if (c->replay.fs) {
-        inode_tables_release(&c->fs);
+        inodes_release(&c->fs);
         segments_release(&c->fs);
         space_destroy(&c->fs.space);
         arena_release(&c->fs.arena);

@@ -1,6 +1,6 @@
 /* What a checkpoint says: the records of the state at its cut.  FORMAT.md, section 9.
 
-   One walk through the table of inodes says what nobody changed before it came there: first names,
+   One walk through all inodes says what nobody changed before it came there: first names,
    with their inodes, then extents.  What is changed before is said first (checkpoint.h), so what
    the walk finds unsaid is as it was at the cut.  An inode is said before its names and extents, a
    directory's name before those in it; both walk and changes come through the functions here. */
@@ -228,16 +228,13 @@ static bool walk_inode(struct checkpoint *c, struct inode *i)
     return i->type != INODE_DIRECTORY || walk_entries(c, i);
 }
 
-/* The inodes in one bucket, from the one that was left on; when that is gone, all of them again. */
-static bool walk_bucket(struct checkpoint *c)
+/* The inodes from the one that was left on. */
+static bool walk_inodes(struct checkpoint *c)
 {
     struct checkpoint_walk *w = &c->walk;
-    struct inode *i = w->number ? inode_find(c->fs, w->number) : NULL;
-    if (!i) {
-        i = c->fs->inode_table[w->bucket];
-        w->at = 0;
-    }
-    for (; i; i = i->hash_next) {
+    for (struct inode *i; (i = inode_next(c->fs, w->number)); w->number++) {
+        if (i->number != w->number)
+            w->at = 0;
         w->number = i->number;
         if (step_over(c) || !walk_inode(c, i))
             return false;
@@ -251,12 +248,9 @@ bool checkpoint_say_more(struct checkpoint *c)
 {
     struct checkpoint_walk *w = &c->walk;
     c->said_bytes = c->looks = 0;
-    for (; w->part < PART_END; w->part++) {
-        for (; w->bucket < c->fs->inode_buckets; w->bucket++)
-            if (step_over(c) || !walk_bucket(c))
-                return false;
-        w->bucket = 0;
-    }
+    for (; w->part < PART_END; w->part++)
+        if (!walk_inodes(c))
+            return false;
     if (c->said_inodes != c->inodes || c->said_entries != c->counts.entries ||
         c->said_extents != c->counts.extents) {
         checkpoint_fail(
@@ -303,9 +297,8 @@ static void said_clear(struct inode *i)
 /* Only after 254 compactions in a row without a result does something have every number. */
 static void said_clear_all(struct filesystem *fs)
 {
-    for (u64 bucket = 0; bucket < fs->inode_buckets; bucket++)
-        for (struct inode *i = fs->inode_table[bucket]; i; i = i->hash_next)
-            said_clear(i);
+    for (struct inode *i = inode_next(fs, 0); i; i = inode_next(fs, i->number + 1))
+        said_clear(i);
 }
 
 u8 checkpoint_epoch_next(struct filesystem *fs)

@@ -16,11 +16,10 @@ enum checkpoint_part {
     PART_END,
 };
 
-/* Where the walk through the table of inodes is. */
+/* Where the walk through the inodes is. */
 struct checkpoint_walk {
     enum checkpoint_part part;
-    u64 bucket;
-    u64 number; /* of the inode in it that was not done; 0: none was begun */
+    u64 number; /* the first inode that was not done */
     u64 at;     /* in that: the next place, or block of the file */
 };
 

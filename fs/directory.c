@@ -1,18 +1,18 @@
-/* Directories: one hash table of the whole filesystem finds an entry by directory and name; an
-   array in each directory lists its entries in order.  An entry's place in that array, counted
-   from 1, is its cookie.
+/* Directories.  Each has one block of memory: an array of its entries in their order, and behind it
+   a hash table of twice as many slots, which says for a name at which place of the array it is.  So
+   a directory's names are found without looking at anything of another one.
 
-   An entry keeps its place while the directory is held, so a cookie that somebody may still have
-   stays good.  New entries go behind the last one until the array is full; then, when more than a
-   quarter of it is free, they take the free places from the front on (who reads the directory
-   meanwhile may miss what is made meanwhile, and nothing else), or, when nobody holds the
-   directory, the entries move together.  So the array is never much longer than twice what was in
-   the directory at once.  While a checkpoint is under way nothing moves, here and in the tables,
-   since it goes through them bit by bit. */
+   An entry's place in the array, counted from 1, is its cookie.  It keeps that while the directory
+   is held, so a cookie that somebody may still have stays good.  New entries go behind the last one
+   until the array is full; then, when more than a quarter of it is free, they take the free places
+   from the front on (who reads the directory meanwhile may miss what is made meanwhile, and nothing
+   else), or, when nobody holds the directory, the entries move together.  So the array is never
+   much longer than twice what was in the directory at once.  While a checkpoint is under way
+   entries keep their places too, since it goes through them bit by bit. */
 #include "fs/internal.h"
 
 #define PLACES_FIRST  4u
-#define PLACES_MOST   0x7fffffffu
+#define PLACES_MOST   (1u << 30)
 #define PLACES_SHRINK 1024u /* smaller arrays stay as they are */
 
 bool name_valid(const char *name, u64 bytes)
@@ -63,9 +63,9 @@ static inline u64 name_head(const char *name, u64 bytes)
    which are the upper ones: the low ones of a product know nothing of the high ones of what was
    multiplied.  A name that is shorter than its head has another head, so the length is not hashed.
  */
-static inline u32 head_hash(const struct inode *directory, u64 head)
+static inline u32 head_hash(u64 head)
 {
-    u64 hash = (directory->number * NAME_MULTIPLIER ^ head) * NAME_MULTIPLIER;
+    u64 hash = head * NAME_MULTIPLIER;
     return (u32)(((hash ^ hash >> 32) * NAME_MULTIPLIER) >> 32);
 }
 
@@ -80,40 +80,103 @@ static u32 tail_hash(u64 hash, const char *name, u64 bytes)
     return (u32)((hash * NAME_MULTIPLIER) >> 32);
 }
 
-static u32 entry_hash(const struct inode *directory, const char *name, u64 bytes)
+static u32 name_hash(const char *name, u64 bytes)
 {
-    u32 hash = head_hash(directory, name_head(name, bytes));
+    u32 hash = head_hash(name_head(name, bytes));
     return bytes <= 8 ? hash : tail_hash(hash, name, bytes);
 }
 
-static inline struct entry **entry_bucket(struct filesystem *fs, u32 hash)
+static u32 entry_hash(const struct entry *e)
 {
-    return &fs->entry_table[hash & (fs->entry_buckets - 1)];
+    u32 hash = head_hash(load64(e->name));
+    return e->name_bytes <= 8 ? hash : tail_hash(hash, e->name, e->name_bytes);
 }
 
-static __attribute__((noinline)) struct entry *entry_find_long(struct inode *directory, u32 hash,
-                                                               const char *name, u64 bytes)
+/* --- the hash table ---------------------------------------------------------------------------
+
+   Open addressing.  A slot is 0, or the place counted from 1 in the bits of `mask` and, above them,
+   those bits of the hash that did not choose the slot: few entries of another name are looked at.
+   At most half of the slots are used. */
+
+static inline u32 *slots_of(const struct inode *directory)
+{
+    return (u32 *)(directory->entries + directory->places_capacity);
+}
+
+static inline u32 slots_mask(const struct inode *directory)
+{
+    return 2 * directory->places_capacity - 1;
+}
+
+static void slot_add(struct inode *directory, u32 hash, u32 place)
+{
+    u32 *slots = slots_of(directory), mask = slots_mask(directory), at = hash;
+    while (slots[at & mask])
+        at++;
+    slots[at & mask] = (hash & ~mask) | (place + 1);
+}
+
+/* What stands behind it moves up, unless its own slot is on the way. */
+static void slot_remove(struct inode *directory, const struct entry *e)
+{
+    u32 *slots = slots_of(directory), mask = slots_mask(directory), at = entry_hash(e);
+    while ((slots[at & mask] & mask) != e->place + 1)
+        at++;
+    for (u32 next = at + 1; slots[next & mask]; next++) {
+        u32 slot = slots[next & mask];
+        u32 own = entry_hash(directory->entries[(slot & mask) - 1]);
+        if (((next - own) & mask) >= ((next - at) & mask)) {
+            slots[at & mask] = slot;
+            at = next;
+        }
+    }
+    slots[at & mask] = 0;
+}
+
+static void slots_rebuild(struct inode *directory)
+{
+    memset(slots_of(directory), 0, 2 * (u64)directory->places_capacity * sizeof(u32));
+    for (u32 place = 0; place < directory->places; place++)
+        if (directory->entries[place])
+            slot_add(directory, entry_hash(directory->entries[place]), place);
+}
+
+/* NULL when no slot from the name's own on leads further. */
+static __attribute__((noinline)) struct entry *
+entry_find_long(const struct inode *directory, u32 hash, const char *name, u64 bytes)
 {
     hash = tail_hash(hash, name, bytes);
-    struct entry *e = *entry_bucket(directory->fs, hash);
-    for (; e; e = e->hash_next)
-        if (e->hash == hash && e->directory == directory && e->name_bytes == bytes &&
-            memcmp(e->name, name, bytes) == 0)
+    const u32 *slots = slots_of(directory);
+    u32 mask = slots_mask(directory), slot;
+    for (u32 at = hash; (slot = slots[at & mask]); at++) {
+        if ((slot ^ hash) & ~mask)
+            continue;
+        struct entry *e = directory->entries[(slot & mask) - 1];
+        if (e->name_bytes == bytes && memcmp(e->name, name, bytes) == 0)
             return e;
+    }
     return NULL;
 }
 
 /* Apart from the long names, so that this needs no registers but those at hand. */
-static inline struct entry *entry_of(struct inode *directory, const char *name, u64 bytes)
+static inline struct entry *entry_of(const struct inode *directory, const char *name, u64 bytes)
 {
+    if (unlikely(!directory->places_capacity))
+        return NULL;
     u64 head = name_head(name, bytes);
-    u32 hash = head_hash(directory, head);
+    u32 hash = head_hash(head);
     if (bytes > 8)
         return entry_find_long(directory, hash, name, bytes);
-    struct entry *e = *entry_bucket(directory->fs, hash);
-    while (e && (load64(e->name) != head || e->directory != directory || e->name_bytes != bytes))
-        e = e->hash_next;
-    return e;
+    const u32 *slots = slots_of(directory);
+    u32 mask = slots_mask(directory), slot;
+    for (u32 at = hash; (slot = slots[at & mask]); at++) {
+        if ((slot ^ hash) & ~mask)
+            continue;
+        struct entry *e = directory->entries[(slot & mask) - 1];
+        if (load64(e->name) == head && e->name_bytes == bytes)
+            return e;
+    }
+    return NULL;
 }
 
 struct entry *entry_find(struct inode *directory, const char *name, u64 bytes)
@@ -121,37 +184,34 @@ struct entry *entry_find(struct inode *directory, const char *name, u64 bytes)
     return entry_of(directory, name, bytes);
 }
 
-/* Twice the buckets.  Without memory for them the chains only become longer. */
-static void entry_table_grow(struct filesystem *fs)
+/* --- places ----------------------------------------------------------------------------------- */
+
+/* An entry's place, and two slots. */
+static u64 block_bytes(u32 capacity)
 {
-    u64 old_buckets = fs->entry_buckets;
-    struct entry **old = fs->entry_table;
-    struct entry **table =
-        allocate_zero(fs->environment.heap, old_buckets * 2 * sizeof(struct entry *));
-    if (!table)
-        return;
-    fs->entry_table = table;
-    fs->entry_buckets = old_buckets * 2;
-    for (u64 b = 0; b < old_buckets; b++) {
-        for (struct entry *e = old[b], *next; e; e = next) {
-            next = e->hash_next;
-            struct entry **bucket = entry_bucket(fs, e->hash);
-            e->hash_next = *bucket;
-            *bucket = e;
-        }
-    }
-    deallocate(fs->environment.heap, old, old_buckets * sizeof(struct entry *));
+    return capacity * (sizeof(struct entry *) + 2 * sizeof(u32));
 }
 
-/* --- places ----------------------------------------------------------------------------------- */
+static void block_replace(struct inode *directory, struct entry **entries, u32 capacity)
+{
+    heap h = directory->fs->environment.heap;
+    deallocate(h, directory->entries, block_bytes(directory->places_capacity));
+    directory->entries = entries;
+    directory->places_capacity = capacity;
+}
+
+void directory_release(struct inode *directory)
+{
+    block_replace(directory, NULL, 0);
+    directory->places = directory->place_next = 0;
+}
 
 /* Moves the entries together, into an array of `capacity` places. */
 static bool places_move(struct inode *directory, u32 capacity)
 {
-    heap h = directory->fs->environment.heap;
     struct entry **entries = directory->entries;
     if (capacity != directory->places_capacity)
-        entries = allocate(h, capacity * sizeof(struct entry *));
+        entries = allocate(directory->fs->environment.heap, block_bytes(capacity));
     if (!entries)
         return false;
     u32 count = 0;
@@ -163,10 +223,9 @@ static bool places_move(struct inode *directory, u32 capacity)
         entries[count++] = e;
     }
     if (entries != directory->entries)
-        deallocate(h, directory->entries, directory->places_capacity * sizeof(struct entry *));
-    directory->entries = entries;
-    directory->places_capacity = capacity;
+        block_replace(directory, entries, capacity);
     directory->places = directory->place_next = count;
+    slots_rebuild(directory);
     return true;
 }
 
@@ -177,18 +236,16 @@ static bool places_movable(const struct inode *directory)
 
 static status places_grow(struct inode *directory)
 {
-    heap h = directory->fs->environment.heap;
-    if (directory->places_capacity >= PLACES_MOST / 2)
+    if (directory->places_capacity >= PLACES_MOST)
         return status_error(ENOSPC, "fs: a directory with too many entries", directory->number);
     u32 capacity = max(PLACES_FIRST, directory->places_capacity * 2);
-    struct entry **entries = allocate(h, capacity * sizeof(struct entry *));
+    struct entry **entries = allocate(directory->fs->environment.heap, block_bytes(capacity));
     if (!entries)
         return status_error(ENOMEM, "fs: no memory for a directory", directory->number);
     if (directory->places)
         memcpy(entries, directory->entries, directory->places * sizeof(struct entry *));
-    deallocate(h, directory->entries, directory->places_capacity * sizeof(struct entry *));
-    directory->entries = entries;
-    directory->places_capacity = capacity;
+    block_replace(directory, entries, capacity);
+    slots_rebuild(directory);
     return STATUS_OK;
 }
 
@@ -219,7 +276,6 @@ static status place_secure(struct inode *directory)
 
 static void place_free(struct inode *directory, u32 place)
 {
-    heap h = directory->fs->environment.heap;
     directory->entries[place] = NULL;
     while (directory->places && !directory->entries[directory->places - 1])
         directory->places--;
@@ -227,13 +283,10 @@ static void place_free(struct inode *directory, u32 place)
     u32 capacity = directory->places_capacity;
     if (capacity <= PLACES_SHRINK || directory->entries_live >= capacity / 8)
         return;
-    if (directory->entries_live == 0) {
-        deallocate(h, directory->entries, capacity * sizeof(struct entry *));
-        directory->entries = NULL;
-        directory->places_capacity = 0;
-    } else if (places_movable(directory)) {
+    if (directory->entries_live == 0)
+        directory_release(directory);
+    else if (places_movable(directory))
         places_move(directory, capacity / 4);
-    }
 }
 
 /* --- linking and unlinking -------------------------------------------------------------------- */
@@ -252,13 +305,10 @@ status entry_prepare(struct inode *directory, const char *name, u64 bytes, struc
     struct entry *e = arena_allocate(&fs->arena, entry_bytes(bytes));
     if (!e)
         return status_error(ENOMEM, "fs: no memory for a directory entry", directory->number);
-    if (fs->entries >= fs->entry_buckets && fs->checkpoint_epoch == 0)
-        entry_table_grow(fs);
-    e->hash_next = NULL;
     e->directory = directory;
     e->inode = NULL;
-    e->hash = entry_hash(directory, name, bytes);
-    e->name_bytes = (u16)bytes;
+    e->place = name_hash(name, bytes); /* for entry_attach */
+    e->name_bytes = (u8)bytes;
     memset(e->name, 0, sizeof(u64));
     memcpy(e->name, name, bytes);
     *made = e;
@@ -274,9 +324,7 @@ void entry_attach(struct entry *e, struct inode *i)
 {
     struct inode *directory = e->directory;
     struct filesystem *fs = directory->fs;
-    struct entry **bucket = entry_bucket(fs, e->hash);
-    e->hash_next = *bucket;
-    *bucket = e;
+    slot_add(directory, e->place, directory->place_next);
     e->inode = i;
     e->said = fs->checkpoint_epoch;
     e->place = directory->place_next++;
@@ -307,10 +355,7 @@ void entry_unlink(struct entry *e)
 {
     struct inode *directory = e->directory;
     struct filesystem *fs = directory->fs;
-    struct entry **link = entry_bucket(fs, e->hash);
-    while (*link != e)
-        link = &(*link)->hash_next;
-    *link = e->hash_next;
+    slot_remove(directory, e);
     directory->entries_live--;
     place_free(directory, e->place);
     directory->subdirectories -= e->inode->type == INODE_DIRECTORY;

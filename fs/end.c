@@ -19,7 +19,7 @@ closure_method(status_handler, filesystem_closed, struct filesystem, closed, sta
         inode_live_drop(container_of(fs->live.next, struct inode_live, link)->inode);
     log_release(fs);
     segments_release(fs);
-    inode_tables_release(fs);
+    inodes_release(fs);
     space_destroy(&fs->space);
     arena_release(&fs->arena);
     deallocate(h, fs, sizeof(*fs));

@@ -1,82 +1,12 @@
-/* Inodes: the table that finds them by number, their attributes, and what an open file holds. */
+/* Inodes: their making and end, their attributes, and what an open file holds. */
 #include "fs/internal.h"
 #include "fs/log.h"
 
 #include "runtime/format.h"
-#include "runtime/hash64.h"
 
-#define TABLE_BUCKETS_FIRST 64ull
-#define DIRECTORY_BYTES     4096 /* what stat says of any directory */
-#define DIRECTORY_SECTORS   8
-#define PATH_DEPTH_MOST     64 /* components that a message shows */
-
-static u64 buckets_for(u64 count)
-{
-    u64 buckets = TABLE_BUCKETS_FIRST;
-    while (buckets < count)
-        buckets *= 2;
-    return buckets;
-}
-
-/* The counts are a checkpoint's, already held against the length of the log. */
-status inode_tables_init(struct filesystem *fs, u64 inodes, u64 entries)
-{
-    fs->inode_buckets = buckets_for(inodes);
-    fs->entry_buckets = buckets_for(entries);
-    fs->inode_table = allocate_zero(fs->environment.heap, fs->inode_buckets * sizeof(void *));
-    fs->entry_table = allocate_zero(fs->environment.heap, fs->entry_buckets * sizeof(void *));
-    if (!fs->inode_table || !fs->entry_table)
-        return status_error(ENOMEM, "fs: no memory for the tables of inodes and names", inodes);
-    return STATUS_OK;
-}
-
-void inode_tables_release(struct filesystem *fs)
-{
-    heap h = fs->environment.heap;
-    for (u64 b = 0; fs->inode_table && b < fs->inode_buckets; b++)
-        for (struct inode *i = fs->inode_table[b]; i; i = i->hash_next)
-            if (i->type == INODE_DIRECTORY)
-                deallocate(h, i->entries, i->places_capacity * sizeof(void *));
-    deallocate(h, fs->inode_table, fs->inode_buckets * sizeof(void *));
-    deallocate(h, fs->entry_table, fs->entry_buckets * sizeof(void *));
-    fs->inode_table = NULL;
-    fs->entry_table = NULL;
-}
-
-static struct inode **inode_bucket(struct filesystem *fs, u64 number)
-{
-    return &fs->inode_table[hash64_of(number) & (fs->inode_buckets - 1)];
-}
-
-struct inode *inode_find(struct filesystem *fs, u64 number)
-{
-    struct inode *i = *inode_bucket(fs, number);
-    while (i && i->number != number)
-        i = i->hash_next;
-    return i;
-}
-
-/* Twice the buckets.  Without memory for them the chains only become longer. */
-static void inode_table_grow(struct filesystem *fs)
-{
-    u64 old_buckets = fs->inode_buckets;
-    struct inode **old = fs->inode_table;
-    struct inode **table =
-        allocate_zero(fs->environment.heap, old_buckets * 2 * sizeof(struct inode *));
-    if (!table)
-        return;
-    fs->inode_table = table;
-    fs->inode_buckets = old_buckets * 2;
-    for (u64 b = 0; b < old_buckets; b++) {
-        for (struct inode *i = old[b], *next; i; i = next) {
-            next = i->hash_next;
-            struct inode **bucket = inode_bucket(fs, i->number);
-            i->hash_next = *bucket;
-            *bucket = i;
-        }
-    }
-    deallocate(fs->environment.heap, old, old_buckets * sizeof(struct inode *));
-}
+#define DIRECTORY_BYTES   4096 /* what stat says of any directory */
+#define DIRECTORY_SECTORS 8
+#define PATH_DEPTH_MOST   64 /* components that a message shows */
 
 struct inode *inode_make(struct filesystem *fs, u64 number, u8 type)
 {
@@ -84,20 +14,28 @@ struct inode *inode_make(struct filesystem *fs, u64 number, u8 type)
     if (!i)
         return NULL;
     *i = (struct inode){.fs = fs, .number = number, .type = type, .said = fs->checkpoint_epoch};
-    if (fs->inodes >= fs->inode_buckets && fs->checkpoint_epoch == 0)
-        inode_table_grow(fs);
-    struct inode **bucket = inode_bucket(fs, number);
-    i->hash_next = *bucket;
-    *bucket = i;
+    if (!inode_index_add(i)) {
+        arena_free(&fs->arena, i, sizeof(*i));
+        return NULL;
+    }
     fs->inodes++;
     return i;
+}
+
+void inodes_release(struct filesystem *fs)
+{
+    for (struct inode *i = inode_next(fs, 0); i; i = inode_next(fs, i->number + 1))
+        if (i->type == INODE_DIRECTORY)
+            directory_release(i);
+    fs->inode_top = fs->inode_leaf = NULL;
+    fs->inode_height = 0;
 }
 
 /* What belongs to its type. */
 static void inode_body_free(struct filesystem *fs, struct inode *i)
 {
     if (i->type == INODE_DIRECTORY) {
-        deallocate(fs->environment.heap, i->entries, i->places_capacity * sizeof(void *));
+        directory_release(i);
     } else if (i->type == INODE_FILE) {
         arena_free(&fs->arena, i->extents, sizeof(*i->extents));
     } else if (i->target) {
@@ -109,10 +47,7 @@ static void inode_body_free(struct filesystem *fs, struct inode *i)
 
 void inode_forget(struct filesystem *fs, struct inode *i)
 {
-    struct inode **link = inode_bucket(fs, i->number);
-    while (*link != i)
-        link = &(*link)->hash_next;
-    *link = i->hash_next;
+    inode_index_remove(i);
     fs->inodes--;
     inode_live_drop(i);
     while (i->xattrs)

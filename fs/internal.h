@@ -64,15 +64,12 @@ bool space_is(struct space *s, u64 block, u64 blocks, enum space_use use);
 
 /* --- inodes and entries ----------------------------------------------------------------------- */
 
-/* A name in a directory.  Directories list their entries by place in an array, and that place is
-   the cookie; one table of the whole filesystem finds them by directory and name. */
+/* A name in a directory: directory.c. */
 struct entry {
-    struct entry *hash_next;
     struct inode *directory;
     struct inode *inode;
-    u32 hash;
     u32 place; /* in directory->entries */
-    u16 name_bytes;
+    u8 name_bytes;
     u8 said;     /* checkpoint.h: the checkpoint_epoch that has this name */
     char name[]; /* at least 8 bytes, zeros after a shorter one */
 };
@@ -98,18 +95,18 @@ struct inode_live {
     u8 tree_height;   /* of `pages`; 0: no page is cached */
 
     /* Of changed inodes; see fs/log.h and fs/writeback.h. */
-    struct list dirty;  /* fs->dirty_inodes: attributes or the length are newer than the log */
-    struct list writes; /* struct data_write, of this inode, from issue to FLUSH */
-    struct list data;   /* data.files: it has dirty pages */
-    u64 data_stamp;     /* when it came there */
-    u64 dirty_pages;    /* PAGE_DIRTY */
+    struct list dirty;    /* fs->dirty_inodes: attributes or the length are newer than the log */
+    struct list writes;   /* struct data_write, of this inode, from issue to FLUSH */
+    struct list data;     /* data.files: it has dirty pages */
+    u64 data_stamp;       /* when it came there */
+    u64 dirty_pages;      /* PAGE_DIRTY */
     struct list promises; /* struct data_promise: syncs of this file */
     u64 issued_bytes;     /* and the last sync of everything: all before that was in writes */
     u64 issued_until;     /* with numbers below this one */
-    u64 goal_index;     /* the page behind the last one that blocks were taken for, */
-    u64 goal_block;     /* and the block behind them */
-    u64 logged_bytes;   /* the length that the log gives the file */
-    u64 position;       /* log_position behind the last record about it or its name */
+    u64 goal_index;       /* the page behind the last one that blocks were taken for, */
+    u64 goal_block;       /* and the block behind them */
+    u64 logged_bytes;     /* the length that the log gives the file */
+    u64 position;         /* log_position behind the last record about it or its name */
     struct inode_live *orphan_next; /* fs->orphans */
     u8 orders;                      /* data_order said EAGAIN so many times */
     u64 failures;                   /* of writing back, counted */
@@ -117,7 +114,6 @@ struct inode_live {
 };
 
 struct inode {
-    struct inode *hash_next;
     struct filesystem *fs;
     u64 number;
     u64 bytes;
@@ -206,10 +202,10 @@ struct filesystem {
     struct arena arena;
     struct space space;
 
-    struct inode **inode_table; /* hash by number; sizes are powers of two */
-    u64 inode_buckets, inodes;
-    struct entry **entry_table;
-    u64 entry_buckets, entries;
+    struct inode_node *inode_top, *inode_leaf; /* inode_index.c */
+    u64 inode_leaf_of;
+    u32 inode_height;
+    u64 inodes, entries;
     u64 extents;
     u64 linked; /* inodes with a name, and the root */
     struct inode *root;
@@ -239,9 +235,8 @@ struct filesystem {
 };
 
 /* inode.c */
-status inode_tables_init(struct filesystem *fs, u64 inodes, u64 entries);
-void inode_tables_release(struct filesystem *fs);
-struct inode *inode_find(struct filesystem *fs, u64 number);
+/* Forgets all of them, for the end; the arena has their memory. */
+void inodes_release(struct filesystem *fs);
 /* NULL: out of memory. */
 struct inode *inode_make(struct filesystem *fs, u64 number, u8 type);
 /* Nobody names or holds it; its blocks were given back before. */
@@ -255,7 +250,15 @@ void inode_live_drop(struct inode *i);
 /* Where a message says which file it speaks of: "/a/b", cut at the front when it is too long. */
 const char *inode_path(const struct inode *i, char *to, u64 size);
 
+/* inode_index.c */
+struct inode *inode_find(struct filesystem *fs, u64 number);
+/* The first one from `number` on; NULL: none. */
+struct inode *inode_next(struct filesystem *fs, u64 number);
+bool inode_index_add(struct inode *i); /* false: out of memory */
+void inode_index_remove(struct inode *i);
+
 /* directory.c */
+void directory_release(struct inode *directory);
 bool name_valid(const char *name, u64 bytes);
 struct entry *entry_find(struct inode *directory, const char *name, u64 bytes);
 status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes);

@@ -6,9 +6,6 @@
    has failed and the state is thrown away, so nothing is undone. */
 #include "fs/segment.h"
 
-/* Tables are made for that many at once at most; what the disk says beyond that has to come. */
-#define TABLE_COUNT_BELIEVED 4096ull
-
 static status replay_segment(struct replay *r, const struct record *record)
 {
     const struct record_segment *s = (const struct record_segment *)record;
@@ -44,8 +41,7 @@ static status replay_begin(struct replay *r, const struct record *record)
         return status_error(EBADMSG, "fs: damaged: a second checkpoint begins", c->generation);
     r->begun = true;
     r->generation = c->generation;
-    return inode_tables_init(r->fs, min(c->inodes, TABLE_COUNT_BELIEVED),
-                             min(c->entries, TABLE_COUNT_BELIEVED));
+    return STATUS_OK;
 }
 
 static status replay_end(struct replay *r, const struct record *record)
@@ -237,15 +233,15 @@ status replay_finish(struct replay *r)
     struct filesystem *fs = r->fs;
     if (!r->ended)
         return status_error(EBADMSG, "fs: damaged: the checkpoint has no end", fs->linked);
-    for (u64 b = 0; b < fs->inode_buckets && fs->inodes > fs->linked; b++) {
-        for (struct inode *i = fs->inode_table[b], *next; i; i = next) {
-            next = i->hash_next;
-            if (i->links || i == fs->root)
-                continue;
-            status s = orphan_found(fs, i);
-            if (!is_ok(s))
-                return s;
-        }
+    u64 orphans = fs->inodes - fs->linked;
+    for (u64 number = INODE_ROOT + 1; orphans; orphans--) {
+        struct inode *i = inode_next(fs, number);
+        while (i->links)
+            i = inode_next(fs, i->number + 1);
+        number = i->number + 1;
+        status s = orphan_found(fs, i);
+        if (!is_ok(s))
+            return s;
     }
     return STATUS_OK;
 }
