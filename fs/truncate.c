@@ -234,15 +234,16 @@ static status blocks_blank(struct inode *i, range blocks)
     if (!is_ok(s))
         return s;
     data_void(i, blocks.start, blocks.end);
-    struct range_node *n =
-        i->extents ? range_map_lookup_at_or_next(i->extents, blocks.start) : NULL;
-    while (is_ok(s) && n && n->r.start < blocks.end) {
+    for (u64 at = blocks.start; is_ok(s) && at < blocks.end && i->extents;) {
+        struct range_node *n = range_map_lookup_at_or_next(i->extents, at);
+        if (!n || n->r.start >= blocks.end)
+            break;
         const struct extent *e = extent_of(n);
-        range part = range_intersection(n->r, blocks);
-        if (!(e->flags & MAP_UNWRITTEN))
+        range part = range_intersection(n->r, range_of(at, blocks.end));
+        if (!(e->flags & MAP_UNWRITTEN)) /* what it becomes a part of may begin before */
             s = unwritten_map(i, part.start, e->disk_block + (part.start - n->r.start),
                               range_length(part));
-        n = range_map_lookup_at_or_next(i->extents, part.end);
+        at = part.end;
     }
     return s;
 }
