@@ -7,17 +7,23 @@ static status inode_number_unknown(u64 number)
     return status_error(EBADMSG, "fs: damaged: the log names an inode that is not there", number);
 }
 
-/* Sets a file's length; what lies wholly behind it is unmapped. */
-static status file_resize(struct inode *i, u64 bytes)
+/* Sets a file's length and unmaps what lies wholly behind it, be that behind the old end too. */
+static status file_truncated(struct inode *i, u64 bytes)
 {
+    u64 blocks = (bytes + BLOCK_BYTES - 1) >> BLOCK_ORDER;
     if (bytes > FILE_BYTES_MOST)
         return status_error(EBADMSG, "fs: damaged: a file of impossible length", i->number);
-    u64 before = i->bytes;
     i->bytes = bytes;
-    if (bytes >= before)
-        return STATUS_OK;
-    u64 blocks = (bytes + BLOCK_BYTES - 1) >> BLOCK_ORDER;
     return extent_unmap(i, range_of(blocks, FILE_BLOCKS_MOST));
+}
+
+/* As attributes have it: only a smaller length unmaps. */
+static status file_resize(struct inode *i, u64 bytes)
+{
+    if (bytes < i->bytes || bytes > FILE_BYTES_MOST)
+        return file_truncated(i, bytes);
+    i->bytes = bytes;
+    return STATUS_OK;
 }
 
 static status inode_replay_new(struct filesystem *fs, const struct record_inode *n,
@@ -226,7 +232,7 @@ status replay_truncate(struct replay *r, const struct record *record)
     if (!is_ok(s))
         return s;
     i->modified_ns = i->changed_ns = t->modified_ns;
-    return file_resize(i, t->bytes);
+    return file_truncated(i, t->bytes);
 }
 
 status replay_xattr_set(struct replay *r, const struct record *record)
