@@ -3,7 +3,7 @@
    to again, and the power cut again.
 
    CRASH_SEED=n runs the workload of that seed alone, with all its cuts, CRASH_CUT=k only the cut
-   before event k.  CRASH_CUTS=n is how many cuts to make. */
+   before event k; CRASH_IMAGE=path keeps what was found then.  CRASH_CUTS=n is how many cuts to make. */
 #include "test/host/crash_work.h"
 
 #include "runtime/hash64.h"
@@ -192,12 +192,22 @@ static void work_again(struct totals *t, const struct workload *l, u64 position,
     crash_model_destroy(&m);
 }
 
+/* For `thunk dump`: what was found after the cut, as a file. */
+static void image_keep(const struct faulty_disk *found, const char *path)
+{
+    FILE *f = fopen(path, "wb");
+    must(f && fwrite(found->bytes, 1, found->length, f) == found->length);
+    fclose(f);
+}
+
 static void cut_at(struct totals *t, const struct workload *l, struct faulty_image *image,
                    struct crash_machine *c, u64 position)
 {
     const char *what;
     u64 seed = cut_seed(l, position);
     faulty_image_cut(image, position, seed);
+    if (getenv("CRASH_IMAGE"))
+        image_keep(&image->to, getenv("CRASH_IMAGE"));
     t->kept += image->kept;
     t->dropped += image->dropped;
     if (!found_check(t, l, c, &image->to, &l->model, position, &what)) {
