@@ -64,7 +64,8 @@ void log_room_changed(struct filesystem *fs, status s)
         rooms_answer(commit_of(fs), s);
 }
 
-/* A commit that had nothing to do makes no room; the compaction that is under way does, at its end. */
+/* A commit that had nothing to do makes no room; the compaction that is under way does, at its end.
+ */
 static void rooms_end(struct log *log, status s)
 {
     struct commit *c = &log->commit;
@@ -239,7 +240,7 @@ static bool commit_needed(const struct filesystem *fs)
 /* What only reads never commits anything, be there a lost tail or orphans. */
 static bool commit_may_log(const struct filesystem *fs)
 {
-    return fs->data || commit_needed(fs);
+    return commit_needed(fs) || (fs->data && !list_empty(&fs->data->arrived));
 }
 
 /* Whoever has asked by now is answered by this commit. */
@@ -249,9 +250,31 @@ static void commit_take_waiters(struct commit *c)
         list_push_back(&c->answering, list_pop_front(&c->waiting));
 }
 
+static void commit_order(struct filesystem *fs);
+
+/* What has to come first has come, or could not: the data that a rename needs, the end of a lost
+   tail.  Meanwhile there may be more of it, but not more than the log's buffer has room for. */
+closure_method(status_handler, commit_ordered, struct commit, ordered, status s)
+{
+    struct commit *c = owner();
+    struct filesystem *fs = container_of(c, struct log, commit)->fs;
+    if (is_ok(s)) {
+        commit_order(fs);
+        return;
+    }
+    commit_take_waiters(c);
+    commit_end(fs, s);
+}
+
 static void commit_begin_data(struct filesystem *fs)
 {
     struct commit *c = commit_of(fs);
+    if (log_tail_due(fs->log) && commit_may_log(fs)) {
+        c->did = true;
+        init_method(&c->ordered, commit_ordered);
+        log_tail_start(fs->log, &c->ordered);
+        return;
+    }
     commit_take_waiters(c);
     if (fs->orphans && commit_may_log(fs))
         orphans_forget(fs);
@@ -265,22 +288,6 @@ static void commit_begin_data(struct filesystem *fs)
         commit_end(fs, STATUS_OK);
     else
         commit_data(fs);
-}
-
-/* What a rename needs to be durable before it is on its way; meanwhile there may be another one,
-   but not more than the log's buffer has room for. */
-static void commit_order(struct filesystem *fs);
-
-closure_method(status_handler, commit_ordered, struct commit, ordered, status s)
-{
-    struct commit *c = owner();
-    struct filesystem *fs = container_of(c, struct log, commit)->fs;
-    if (is_ok(s)) {
-        commit_order(fs);
-        return;
-    }
-    commit_take_waiters(c);
-    commit_end(fs, s);
 }
 
 static void commit_order(struct filesystem *fs)
@@ -301,9 +308,6 @@ closure_method(thunk, commit_begin, struct commit, begin)
     if (!is_ok(log->fs->broken)) {
         commit_take_waiters(c);
         commit_end(log->fs, broken_status(log->fs));
-    } else if (log_tail_due(log) && commit_may_log(log->fs)) {
-        init_method(&c->ordered, commit_ordered);
-        log_tail_start(log, &c->ordered);
     } else {
         commit_order(log->fs);
     }

@@ -208,6 +208,8 @@ void log_begin_commit(struct filesystem *fs, u64 bytes)
 status log_dirty_reserve(struct filesystem *fs, u32 records)
 {
     struct log *log = fs->log;
+    if (!is_ok(fs->broken))
+        return status_error(EIO, "fs: the log can no longer be written", fs->broken.detail);
     if (!fs->writable)
         return status_error(EROFS, "fs: the filesystem cannot be changed", fs->volume);
     if (records > DIRTY_RECORDS_MOST - log->dirty_records) {
