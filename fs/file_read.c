@@ -146,7 +146,9 @@ static bool copy_fetch(struct file_read *f)
     f->fetching = true;
     f->fetched_at_once = false;
     init_method(&f->fetched, copy_fetched);
-    pages_fetch(f->inode, first, min(end - first, (u64)COPY_PAGES_MOST), &f->fetched);
+    /* The second time one by one: many may push each other out of a small cache. */
+    u64 most = f->attempts > 1 ? 1 : COPY_PAGES_MOST;
+    pages_fetch(f->inode, first, min(end - first, most), &f->fetched);
     f->fetching = false;
     return f->fetched_at_once;
 }

@@ -3,7 +3,8 @@
    to again, and the power cut again.
 
    CRASH_SEED=n runs the workload of that seed alone, with all its cuts, CRASH_CUT=k only the cut
-   before event k; CRASH_IMAGE=path keeps what was found then.  CRASH_CUTS=n is how many cuts to make. */
+   before event k; CRASH_IMAGE=path keeps what was found then.  CRASH_CUTS=n is how many cuts to
+   make. */
 #include "test/host/crash_work.h"
 
 #include "runtime/hash64.h"
