@@ -24,7 +24,8 @@
 #define EXIT_MACHINE       1         /* the program never began */
 #define MEMORY_LEAST       (2 * MiB) /* usable; less is not even tried */
 #define MEMORY_ADVICE      "give the machine at least 8M (-m 8M)"
-#define CACHE_FREE_PAGES   64 /* the page cache leaves at least that much */
+#define CACHE_FREE_PAGES   64                   /* the page cache leaves at least that much */
+#define END_WAIT_NS        (30 * NS_PER_SECOND) /* for what the program wrote to be durable */
 #define BYTES_AS_KIB(size) (u32)((size) >> 10)
 
 static struct machine {
@@ -38,6 +39,10 @@ static struct machine {
     struct exit_writer announce;
     struct exit_writer exit_told;
     struct thunk start;
+    u8 exit_status; /* of the program */
+    struct status_handler fs_ended;
+    struct thunk end_late;
+    struct timer end_timer;
 } machine;
 
 __attribute__((noreturn)) static void machine_failed(void)
@@ -56,11 +61,33 @@ closure_method(exit_writer, exit_announce, struct machine, announce, u8 exit_sta
     console_control(line);
 }
 
+/* What the program wrote is durable, or it is not and that is said; its status stays its own. */
+closure_method(status_handler, filesystem_ended, struct machine, fs_ended, status s)
+{
+    struct machine *m = owner();
+    timer_cancel(&m->end_timer);
+    if (!is_ok(s))
+        log_error("%s: not all that was written is durable: %s", m->disk->name, status_text(s));
+    machine_exit(m->exit_status);
+}
+
+closure_method(thunk, end_too_late, struct machine, end_late)
+{
+    struct machine *m = owner();
+    log_error("%s: not all that was written is durable: the disk did not end in %u s",
+              m->disk->name, (u32)(END_WAIT_NS / NS_PER_SECOND));
+    machine_exit(m->exit_status);
+}
+
 closure_method(process_ended, program_ended, struct machine, ended, u8 exit_status)
 {
-    (void)owner();
+    struct machine *m = owner();
     log_info("the program ended with status %u", exit_status);
-    machine_exit(exit_status);
+    m->exit_status = exit_status;
+    init_method(&m->fs_ended, filesystem_ended);
+    init_method(&m->end_late, end_too_late);
+    timer_set(&m->end_timer, clock_monotonic_ns() + END_WAIT_NS, &m->end_late);
+    filesystem_end(m->fs, &m->fs_ended);
 }
 
 /* Every end comes by here, a panic's too.  Without a control channel the exit port is all. */
