@@ -93,7 +93,7 @@ static void failure_count(struct filesystem *fs, status s)
 {
     struct commit *c = commit_of(fs);
     int why = status_errno(s);
-    if (why == ECANCELED || why == ENOMEM || !is_ok(fs->broken))
+    if (fs->unmounted || why == ENOMEM || !is_ok(fs->broken))
         return;
     c->failures++;
     if (c->failures == 1)
@@ -111,6 +111,7 @@ closure_method(status_handler, commit_over, struct commit, over, status s)
     struct log *log = container_of(c, struct log, commit);
     struct filesystem *fs = log->fs;
     c->landed = NULL;
+    log_dirty_unreserve(fs, 0); /* memory that was kept while it ran */
     commits_answer(&c->answering, s);
     rooms_end(log, s);
     if (is_ok(s) && c->did && fs->writable)
@@ -127,8 +128,7 @@ static void commit_end(struct filesystem *fs, status s)
         space_commit_end(fs);
     } else {
         failure_count(fs, s);
-        if (is_ok(fs->broken) && status_errno(s) != ECANCELED)
-            commit_soon(fs);
+        commit_soon(fs);
     }
     apply(c->landed, s);
 }
@@ -343,6 +343,11 @@ void commit_init(struct log *log)
 
 void commit_request(struct filesystem *fs, struct commit_wait *w, status_handler done)
 {
+    if (!fs->log) {
+        if (done)
+            executor_later_status(fs->environment.executor, done, STATUS_OK);
+        return;
+    }
     struct commit *c = commit_of(fs);
     if (w) {
         w->done = done;
@@ -363,14 +368,18 @@ bool commit_wait_cancel(struct commit_wait *w)
 
 void filesystem_wait_room(struct filesystem *fs, struct room_wait *w, status_handler done)
 {
-    struct commit *c = commit_of(fs);
     w->fs = fs;
     w->done = done;
+    if (!fs->log) {
+        executor_later_status(fs->environment.executor, done,
+                              status_error(EROFS, "fs: nothing can be written", fs->volume));
+        return;
+    }
     if (data_throttled(fs)) {
         data_wait_room(fs, w);
         return;
     }
-    list_push_back(&c->rooms, &w->link);
+    list_push_back(&commit_of(fs)->rooms, &w->link);
     commit_kick(fs);
 }
 
@@ -431,7 +440,7 @@ void commit_soon(struct filesystem *fs)
 {
     struct log *log = fs->log;
     u64 ns = fs->environment.commit_interval_ns;
-    if (!log || log->interval.runs || ns == ~0ull || !is_ok(fs->broken))
+    if (!log || log->interval.runs || ns == ~0ull || !is_ok(fs->broken) || fs->unmounted)
         return;
     init_method(&log->interval_over, interval_passed);
     log_tick_start(fs, &log->interval, ns ? ns : COMMIT_INTERVAL_NS, &log->interval_over);

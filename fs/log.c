@@ -46,7 +46,7 @@ status log_make(struct filesystem *fs, const struct log_end *end)
         u64 start = (end->block << BLOCK_ORDER) + end->at;
         u64 left = ((u64)end->blocks << BLOCK_ORDER) - end->at;
         log->tail.at = start;
-        log->tail.end = start + min(left, LOG_TAIL_MOST);
+        log->tail.end = start + left;
     }
     commit_init(log);
     fs->log = log;

@@ -14,9 +14,6 @@
 #define DIRTY_RECORDS_MOST  (1u << 17)
 /* Records of commits that fit into a group, wherever they are split. */
 #define COMMIT_GROUP_BYTES (STREAM_RECORDS_MOST - COMMIT_BEGIN_MOST)
-/* So much of the log, at most, was with the device when the power was cut: what a writer that goes
-   on behind it overwrites.  All groups of a log, NEXTs included. */
-#define LOG_TAIL_MOST (8 * MiB)
 /* Failed commits in a row after which the log is given up. */
 #define COMMIT_FAILURES_MOST 8u
 

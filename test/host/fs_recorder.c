@@ -344,3 +344,11 @@ void recorder_close(void)
 {
     counting_heap_close(&memory);
 }
+
+u64 recorder_fail_allocation(u64 n)
+{
+    u64 failed = memory.failed;
+    memory.failed = 0;
+    memory.fail_at = n ? memory.calls + n : 0;
+    return failed;
+}

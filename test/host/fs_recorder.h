@@ -32,6 +32,8 @@ extern u64 recorder_warned; /* lines of the filesystem's */
 void recorder_open(void);
 void recorder_close(void);
 void record_clear(struct recorder *of);
+/* The n-th allocation from now on fails; 0: none.  Returns how many have failed since the last. */
+u64 recorder_fail_allocation(u64 n);
 /* Moves the clock and runs what expires. */
 void time_pass(u64 ns);
 

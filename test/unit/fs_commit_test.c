@@ -1,5 +1,6 @@
 /* Commits: what reaches the device in which order, what is answered when, and what a disk shows
    that was cut off, failed or ended at any moment. */
+#include "fs/checkpoint.h"
 #include "fs/log_state.h"
 #include "test/host/fs_recorder.h"
 
@@ -36,7 +37,7 @@ static void test_only_reading(void)
     ok(memcmp(before, recorder.disk.bytes, recorder.disk.length) == 0, "the disk is as it was");
     must(is_ok(mount_with(true)));
     is(status_errno(make("x", NULL)), EROFS, "a read-only mount refuses changes");
-    ok(is_ok(ended()), "and ends");
+    ok(is_ok(sync_of(NULL, SYNC_ALL)) && is_ok(ended()), "and syncs, and ends");
     unmount();
     is(recorder.count, 0, "without a write");
     free(before);
@@ -491,6 +492,87 @@ static void test_orphans(void)
     disk_gone();
 }
 
+/* --- unmount and memory, at any moment -------------------------------------------------------- */
+
+/* What a program does all the time, as far as it is allowed. */
+static void some_work(u32 n)
+{
+    struct inode *a = test_lookup(fs, "/a");
+    char name[16];
+    snprintf(name, sizeof(name), "w%u", n);
+    (void)is_ok(make(name, NULL));
+    if (a)
+        (void)is_ok(put(a, n % 50, 1 + n % 7, n));
+    if (n % 3 == 0 && test_lookup(fs, "/w0"))
+        (void)is_ok(inode_unlink(filesystem_root(fs), "w0", 2));
+}
+
+static void test_unmounting(void)
+{
+    disk_new();
+    u8 *image = disk_copy();
+    u32 answered = 0;
+    for (u32 n = 0; n < 60; n++) {
+        struct host_result synced, finished, closed;
+        struct sync_wait w = {NULL};
+        disk_put(image);
+        mount();
+        made("a");
+        recorder.disk.silent = true;
+        for (u32 k = 0; k < 5; k++)
+            some_work(n + k);
+        filesystem_sync(fs, &w, host_result_init(&synced));
+        if (n % 2)
+            checkpoint_consider(fs, true);
+        if (n % 5 == 0)
+            filesystem_end(fs, host_result_init(&finished));
+        host_run();
+        for (u32 k = 0; k < n / 2 && host_disk_answer(&recorder.disk); k++)
+            host_run();
+        filesystem_unmount(fs, host_result_init(&closed));
+        for (host_run(); host_disk_answer(&recorder.disk);)
+            host_run();
+        answered += closed.applied == 1 && synced.applied == 1 && (n % 5 || finished.applied == 1);
+        recorder.disk.silent = false;
+        mount();
+        unmount();
+    }
+    is(answered, 60, "an unmount at any moment answers everybody, and the disk mounts again");
+    free(image);
+    disk_gone();
+}
+
+static void test_memory(void)
+{
+    disk_new();
+    u8 *image = disk_copy();
+    u32 wrong = 0, n = 0;
+    for (u64 failed = 1; failed; n++) {
+        disk_put(image);
+        mount();
+        recorder_fail_allocation(n + 1);
+        struct inode *a;
+        status s = make("a", &a);
+        if (is_ok(s))
+            s = put(a, 0, 5, 1);
+        if (is_ok(s))
+            s = sync_of(a, SYNC_ALL);
+        failed = recorder_fail_allocation(0);
+        wrong += !is_ok(s) && status_errno(s) != ENOMEM;
+        if (!test_lookup(fs, "/a"))
+            made("a");
+        must(is_ok(put(test_lookup(fs, "/a"), 0, 5, 1)));
+        must_sync(NULL);
+        unmount();
+        mount();
+        wrong += !holds("/a", 5, 1);
+        unmount();
+    }
+    is(wrong, 0, "each of %u allocations failed in turn: ENOMEM, and then it works", n - 1);
+    free(image);
+    disk_gone();
+}
+
 int main(void)
 {
     recorder_open();
@@ -506,6 +588,8 @@ int main(void)
     test_torn();
     test_segments();
     test_orphans();
+    test_unmounting();
+    test_memory();
     recorder_close();
     return done_testing();
 }
