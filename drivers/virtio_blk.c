@@ -298,6 +298,7 @@ static status limits_read(struct virtio_blk *b)
         b->segment_most = max(min(config.seg_max, b->segment_most), 1u);
     if (virtio_has(b->virtio, VIRTIO_BLK_F_DISCARD))
         virtio_config(b->virtio, BLK_CONFIG_MAX_DISCARD_SECTORS, &b->discard_most, 4);
+    b->device.discard_sectors_most = b->discard_most;
     b->device.read_only = virtio_has(b->virtio, VIRTIO_BLK_F_RO);
     return STATUS_OK;
 }

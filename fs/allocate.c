@@ -60,7 +60,7 @@ status space_reserve(struct filesystem *fs, u64 blocks)
         d->reserved += blocks;
         return STATUS_OK;
     }
-    u64 coming = d->frees.blocks + d->frees_committing.blocks + d->voided_blocks;
+    u64 coming = d->frees.blocks + d->frees_committing.blocks + d->voided_blocks + trim_blocks(fs);
     if (blocks <= available + coming)
         return status_error(EAGAIN, "fs: blocks are free after the next commit", blocks);
     return status_error(ENOSPC, "fs: the filesystem is full", blocks);
@@ -208,11 +208,14 @@ void space_commit_end(struct filesystem *fs)
         return;
     while ((n = bucket_pop(&d->frees_committing))) {
         range r = n->node.r;
+        if (trim_take(fs, n))
+            continue;
         if (!is_ok(space_give_with(&fs->space, r.start, range_length(r), USE_DATA, &n)))
             space_lose(fs, range_length(r));
         spare_give(fs, n);
     }
     d->frees_committing.blocks = 0;
+    trim_begin(fs);
     data_room(fs);
 }
 
@@ -225,6 +228,7 @@ static void bucket_release(struct filesystem *fs, struct space_bucket *b)
 
 void space_stop(struct filesystem *fs)
 {
+    trim_stop(fs);
     bucket_release(fs, &fs->data->frees);
     bucket_release(fs, &fs->data->frees_committing);
     bucket_release(fs, &fs->data->spares);

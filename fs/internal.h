@@ -216,6 +216,7 @@ struct filesystem {
     struct data *data;             /* writeback.c, allocate.c */
     struct checkpoint *checkpoint; /* checkpoint.c: the one under way */
     struct segments *segments;     /* segment.c */
+    struct trim *trim;             /* trim.c; NULL: nothing was ever discarded */
     u8 checkpoint_epoch;           /* not 0 while one is under way; another one each time */
     bool super_in_b;               /* which of the two superblocks is `super` */
     bool writable;                 /* changes are possible */
@@ -372,6 +373,8 @@ bool device_read_start(struct filesystem *fs, struct device_read *r, u64 sector,
 /* The same for writing, and for FLUSH (sg NULL, sector 0). */
 bool device_start(struct filesystem *fs, struct device_read *r, enum block_operation operation,
                   u64 sector, struct sg_list *sg, status_handler done);
+bool device_discard(struct filesystem *fs, struct device_read *r, u64 sector, u64 sectors,
+                    status_handler done);
 status device_closing(const struct filesystem *fs);
 
 #define READ_BLOCKS_MOST 64u /* of one request: 256 KiB */

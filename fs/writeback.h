@@ -90,6 +90,16 @@ void space_free_now(struct filesystem *fs, u64 block, u64 blocks);
 /* Memory for n splits of the map of used blocks, so that what follows cannot fail.  ENOMEM. */
 status space_spare(struct filesystem *fs, u32 n);
 void space_commit_begin(struct filesystem *fs);
+
+/* trim.c */
+/* Blocks in use as data that may be free: true, n is taken over, and they will be when they were
+   discarded.  Nothing is discarded before trim_begin. */
+bool trim_take(struct filesystem *fs, struct space_node *n);
+void trim_begin(struct filesystem *fs);
+void trim_stop(struct filesystem *fs);
+/* Blocks that will be free soon. */
+u64 trim_blocks(const struct filesystem *fs);
+
 void space_stop(struct filesystem *fs);
 
 /* --- what the files about data share ---------------------------------------------------------- */

@@ -44,8 +44,9 @@ closure_type(block_cancel, void, struct block_request *request);
 
 struct block_device {
     block_io io;
-    block_cancel cancel; /* NULL: its requests end by themselves */
-    u64 sectors;         /* capacity */
+    block_cancel cancel;      /* NULL: its requests end by themselves */
+    u64 sectors;              /* capacity */
+    u64 discard_sectors_most; /* of one BLOCK_DISCARD that is worth asking for; 0: there is none */
     bool read_only;
     const char *name; /* for messages: "virtio-blk 00:03.0" */
 };

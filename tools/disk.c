@@ -5,6 +5,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+/* One call; the host does not split it. */
+#define DISCARD_SECTORS_MOST (1ull << 24)
+
 /* Reads or writes one piece whole.  A file that ends early reads as zeroes: an image cut short is
    for the filesystem to notice, by its checksums, as on a machine. */
 static bool piece_transfer(int fd, enum block_operation operation, struct sg_piece piece, u64 at)
@@ -107,6 +110,7 @@ void disk_init(struct disk *d, int fd, const char *name, u64 bytes)
     d->fd = fd;
     d->device = (struct block_device){.io = &d->io,
                                       .sectors = bytes / SECTOR_BYTES,
+                                      .discard_sectors_most = DISCARD_SECTORS_MOST,
                                       .read_only = access < 0 || (access & O_ACCMODE) == O_RDONLY,
                                       .name = name};
 }

@@ -37,6 +37,9 @@ static void request_answer(struct host_disk *d, struct block_request *r)
         d->bytes_written += bytes;
     } else if (moves && r->operation == BLOCK_FLUSH) {
         d->flushes++;
+    } else if (moves) {
+        memset(d->bytes + start, 0xd5, bytes);
+        d->bytes_discarded += bytes;
     }
     d->largest = max(d->largest, bytes);
     d->in_flight--;
@@ -62,7 +65,8 @@ closure_method(thunk, disk_serve, struct host_disk, serve)
 closure_method(block_io, disk_take, struct host_disk, io, struct block_request *r)
 {
     struct host_disk *d = owner();
-    must(r->operation == BLOCK_FLUSH || r->sg->bytes == r->sectors * SECTOR_BYTES);
+    must(r->operation == BLOCK_FLUSH || r->operation == BLOCK_DISCARD ||
+         r->sg->bytes == r->sectors * SECTOR_BYTES);
     if (r->operation == BLOCK_READ || r->operation == BLOCK_WRITE)
         sg_for_each (r->sg, piece)
             must(piece->bytes % SECTOR_BYTES == 0);
@@ -106,6 +110,7 @@ void host_disk_init(struct host_disk *d, u64 bytes)
     d->device = (struct block_device){.io = &d->io,
                                       .cancel = &d->cancel,
                                       .sectors = bytes / SECTOR_BYTES,
+                                      .discard_sectors_most = 1000,
                                       .name = "simulated disk"};
 }
 

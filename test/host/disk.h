@@ -20,8 +20,8 @@ struct host_disk {
     u64 in_flight_most;
     bool silent;   /* answers nothing; host_disk_answer does, one request at a time */
     u64 cancelled; /* requests that it was asked to give up, which it then fails */
-    u64 bytes_read, bytes_written, flushes;
-    u64 largest;  /* bytes of the largest request */
+    u64 bytes_read, bytes_written, flushes, bytes_discarded; /* a discard leaves noise */
+    u64 largest;                                             /* bytes of the largest request */
     bool reorder; /* complete in an order and after delays that the seed gives */
     struct random random;
     struct list waiting; /* requests taken and not answered */

@@ -51,7 +51,7 @@ void faulty_disk_log(struct faulty_disk *d)
     if (!d->base)
         d->base = grown(NULL, d->length);
     memcpy(d->base, d->bytes, d->length);
-    d->event_count = 0;
+    d->event_count = d->covered = 0;
     d->log_bytes = 0;
     d->logging = true;
 }
@@ -190,7 +190,7 @@ static void write_answer(struct faulty_disk *d, struct block_request *r, u64 sec
 static void flush_lose(struct faulty_disk *d, u64 issue)
 {
     u64 now = event_add(d, &(struct faulty_event){.kind = FAULTY_FLUSHED, .other = FAULTY_NEVER});
-    for (u64 n = 0; issue != FAULTY_NEVER && n < issue; n++)
+    for (u64 n = d->covered; issue != FAULTY_NEVER && n < issue; n++)
         if (d->events[n].kind == FAULTY_ANSWERED && d->events[n].lost_at == FAULTY_NEVER &&
             random_below(&d->random, 2))
             d->events[n].lost_at = now;
@@ -204,6 +204,8 @@ static void flush_answer(struct faulty_disk *d, struct block_request *r, status 
         return;
     }
     d->flushes++;
+    if (issue != FAULTY_NEVER)
+        d->covered = max(d->covered, issue);
     if (!d->faults.ignores_flush)
         event_add(d, &(struct faulty_event){.kind = FAULTY_FLUSHED, .other = issue});
 }
@@ -337,8 +339,11 @@ void faulty_disk_init(struct faulty_disk *d, u64 bytes, const struct executor *e
     init_method(&d->serve, disk_serve);
     init_method(&d->io, disk_take);
     init_method(&d->cancel, disk_cancel);
-    d->device = (struct block_device){
-        .io = &d->io, .cancel = &d->cancel, .sectors = bytes / SECTOR_BYTES, .name = "faulty disk"};
+    d->device = (struct block_device){.io = &d->io,
+                                      .cancel = &d->cancel,
+                                      .sectors = bytes / SECTOR_BYTES,
+                                      .discard_sectors_most = 256,
+                                      .name = "faulty disk"};
 }
 
 void faulty_disk_destroy(struct faulty_disk *d)
