@@ -22,6 +22,7 @@ struct crash_worker {
     u64 file_bytes_most;
     u32 names_most;
     bool faults; /* EIO, EROFS and the like may come, and promise nothing */
+    bool hangs;  /* the disk may say nothing: waits are given up */
     struct work_sync syncs[WORK_SYNCS];
     struct inode *held[WORK_HOLDS]; /* as an open file holds it; some have no name any more */
     u64 changes, refused, synced, sync_failures;

@@ -77,6 +77,7 @@ struct faulty_disk {
     u8 *base; /* what the disk held when the log began */
     struct faulty_event *events;
     u64 event_count, event_capacity;
+    u64 covered; /* answers before that event are durable */
     u8 *log_data;
     u64 log_bytes, log_capacity;
 
