@@ -12,13 +12,17 @@
    Each state is mounted read-only by the code the kernel has, and must hold: every record of "log"
    whole up to the acknowledged step; "current" whole, of one step that is not older than
    acknowledged; each sector of "pages" of a step that is not older; each file that was to be there,
-   whole, and none that was to be gone.
+   whole, and none that was to be gone.  And fs/check.h must find nothing wrong with it.
+
+   At each flush of a log the disk is looked at twice: as it is then, and, before, as a power cut
+   just before it could have left it: with a random half of what was written since the flush before.
 
    LOG is laid out as the Linux kernel's dm-log-writes (Documentation/admin-guide/device-mapper/
    log-writes.rst): a sector with a header, then for each write a sector with its entry and the
    data. */
 #include "test/crash/steps.h"
 
+#include "fs/check.h"
 #include "test/host/fs_fixture.h"
 #include "test/host/harness.h"
 
@@ -137,9 +141,36 @@ static void files_check(struct filesystem *fs, u64 acked)
     }
 }
 
+closure_function(thunk, poll_queue, ())
+{
+    host_run();
+}
+
+closure_function(check_line, problem_say, (), const char *line)
+{
+    violated("check: %s", line);
+}
+
+static void format_check(struct host_disk *disk)
+{
+    struct check_options options = {.device = &disk->device,
+                                    .poll = stack_closure(poll_queue),
+                                    .heap = host_heap,
+                                    .data = true};
+    struct check_result result;
+    status s = filesystem_check(&options, &result);
+    if (is_ok(s) && result.problems == 0)
+        return;
+    violated("the check ends with %llu problems, %s", (unsigned long long)result.problems,
+             status_text(s));
+    options.line = stack_closure(problem_say);
+    filesystem_check(&options, &result);
+}
+
 static void state_check(struct host_disk *disk, u64 acked)
 {
     status why;
+    format_check(disk);
     struct filesystem *fs = test_mount(disk, host_heap, test_block_pages, CACHE_PAGES, &why);
     if (!fs) {
         violated("not mounted: %s", status_text(why));
@@ -198,6 +229,66 @@ static u64 steps_in(const u8 *data, u64 bytes)
     return newest;
 }
 
+/* What was written between two flushes, to do it again and to undo it. */
+#define WRITES_MOST 4096
+
+struct write {
+    u64 sector, bytes;
+    u8 *data, *before;
+};
+
+static struct write writes[WRITES_MOST];
+static u32 write_count;
+static struct random chance;
+
+static void write_apply(struct host_disk *disk, const struct write *w)
+{
+    memcpy(disk->bytes + w->sector * SECTOR, w->data, w->bytes);
+}
+
+/* Undone in the opposite order, so that what was written twice is as it was before both. */
+static void subset_check(struct host_disk *disk, u64 acked)
+{
+    u64 taken[WRITES_MOST / 64] = {0};
+    for (u32 n = 0; n < write_count; n++) {
+        struct write *w = &writes[n];
+        if (random_below(&chance, 2))
+            continue;
+        taken[n / 64] |= 1ull << n % 64;
+        memcpy(w->before, disk->bytes + w->sector * SECTOR, w->bytes);
+        /* Of some only a part, in whole sectors. */
+        u64 bytes = w->bytes;
+        if (random_below(&chance, 4) == 0)
+            bytes = random_below(&chance, w->bytes / SECTOR) * SECTOR;
+        memcpy(disk->bytes + w->sector * SECTOR, w->data, bytes);
+    }
+    state_check(disk, acked);
+    for (u32 n = write_count; n-- > 0;)
+        if (taken[n / 64] >> n % 64 & 1)
+            memcpy(disk->bytes + writes[n].sector * SECTOR, writes[n].before, writes[n].bytes);
+}
+
+static void flush_check(struct host_disk *disk, u64 acked)
+{
+    subset_check(disk, acked);
+    for (u32 n = 0; n < write_count; n++) {
+        write_apply(disk, &writes[n]);
+        free(writes[n].data);
+        free(writes[n].before);
+    }
+    write_count = 0;
+    state_check(disk, acked);
+}
+
+static void write_note(struct host_disk *disk, int fd, u64 at, u64 sector, u64 bytes)
+{
+    must(bytes <= disk->length && sector <= (disk->length - bytes) / SECTOR);
+    must(write_count < WRITES_MOST);
+    struct write *w = &writes[write_count++];
+    *w = (struct write){sector, bytes, malloc(bytes), malloc(bytes)};
+    must(pread(fd, w->data, bytes, (off_t)at) == (ssize_t)bytes);
+}
+
 static u64 log_replay(struct host_disk *disk, const char *path)
 {
     struct log_header header;
@@ -209,29 +300,29 @@ static u64 log_replay(struct host_disk *disk, const char *path)
         exit(2);
     }
     at = header.sector_bytes;
-    u8 *data = malloc(64 * MiB);
     for (u64 n = 0; n < header.entries; n++) {
         struct log_entry e;
         must(pread(fd, &e, sizeof(e), (off_t)at) == sizeof(e));
         at += header.sector_bytes;
         u64 bytes = e.sectors * SECTOR;
         if (bytes && !(e.flags & LOG_DISCARD)) {
-            must(bytes <= 64 * MiB && e.sector * SECTOR + bytes <= disk->length);
-            must(pread(fd, data, bytes, (off_t)at) == (ssize_t)bytes);
-            memcpy(disk->bytes + e.sector * SECTOR, data, bytes);
-            u64 step = steps_in(data, bytes);
+            write_note(disk, fd, at, e.sector, bytes);
+            u64 step = steps_in(writes[write_count - 1].data, bytes);
             acked = max(acked, step ? step - 1 : 0);
             at += bytes;
         }
         if (e.flags & LOG_FLUSH) {
             where_number = flushes++;
-            state_check(disk, acked);
+            flush_check(disk, acked);
         }
     }
-    free(data);
+    for (u32 n = 0; n < write_count; n++) { /* behind the last flush */
+        free(writes[n].data);
+        free(writes[n].before);
+    }
     close(fd);
     printf("%llu writes and flushes, %llu states, steps up to %llu, %llu violations\n",
-           (unsigned long long)header.entries, (unsigned long long)flushes,
+           (unsigned long long)header.entries, (unsigned long long)flushes * 2,
            (unsigned long long)acked, (unsigned long long)violations);
     return flushes;
 }
@@ -244,6 +335,7 @@ int main(int argc, char **argv)
     disk_load(&disk, argv[2]);
     if (!strcmp(argv[1], "log")) {
         where = "flush";
+        random_init(&chance, test_seed());
         if (log_replay(&disk, argv[3]) == 0)
             violated("the log holds no flush");
     } else {
