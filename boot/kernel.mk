@@ -20,9 +20,9 @@ VDSO_LINK  := -shared -soname linux-vdso.so.1 --hash-style=both --build-id=none 
               --fatal-warnings --orphan-handling=error
 VDSO_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard unix/vdso/*.c))
 
-# fs/builder*.c and fs/check.c write and check images, on a host; kernel/test/ is in the test kernel
+# fs/builder*.c, fs/check*.c and fs/setting.c make and mend images, on a host; kernel/test/ is in the test kernel
 # only.
-KERNEL_C   := $(filter-out fs/builder% fs/check.c fs/check_%,$(wildcard boot/*.c kernel/*.c kernel/x86/*.c runtime/*.c \
+KERNEL_C   := $(filter-out fs/builder% fs/check.c fs/check_% fs/setting.c,$(wildcard boot/*.c kernel/*.c kernel/x86/*.c runtime/*.c \
               drivers/*.c fs/*.c unix/*.c))
 KERNEL_ASM := $(wildcard boot/*.asm kernel/*.asm kernel/x86/*.asm unix/*.asm)
 

@@ -57,6 +57,11 @@ void filesystem_end(struct filesystem *fs, status_handler done);
    the last.  Names: "program", "arg" (repeated, arg[0] first), "env" (repeated), "cwd",
    "hostname". */
 const char *filesystem_setting(struct filesystem *fs, const char *name, u32 index);
+/* Gives `name` these values instead of those it has: a change, as below.  Values that were asked
+   for before live on until unmount.  EINVAL (an impossible name or value), E2BIG (120 KiB in all).
+ */
+status filesystem_setting_change(struct filesystem *fs, const char *name, const char *const *values,
+                                 u32 count);
 
 struct filesystem_statistics {
     u64 block_bytes, blocks, blocks_free;

@@ -115,5 +115,6 @@ void keep_settings(const struct options *o, int fd)
         if (wanted[n].given && !values_equal(&now, &wanted[n].values))
             mounted_setting(m, wanted[n].name, &wanted[n].values);
     }
+    mounted_end(m);
     image_unmount(m);
 }

@@ -1,6 +1,7 @@
 /* Looking into an image: see look.h. */
 #include "tools/look.h"
 #include "tools/mounted.h"
+#include "tools/put.h"
 #include "tools/say.h"
 
 #include <errno.h>
@@ -331,22 +332,35 @@ static void inode_copy(struct copy *c, struct inode *i, const char *to)
     metadata_copy(&a, to);
 }
 
+static int copy_out(const char *from, const char *colon, const char *to);
+
 int cp_command(int count, char **words)
 {
-    usage_check(count, words, 2, 2, "cp IMAGE:PATH HOST",
-                "copy a file, or a folder with all that is in it, out of an image\n"
-                "example: thunk cp app.img:/var/log ./log");
-    const char *colon = strstr(words[0], ":/");
-    if (!colon && strstr(words[1], ":/"))
-        die(EXIT_USAGE, "cp: an image cannot be written to yet; build it anew with --add");
-    if (!colon)
-        die(EXIT_USAGE, "%s: write it as IMAGE:/PATH", words[0]);
-    char *image = text_of("%.*s", (int)(colon - words[0]), words[0]);
+    usage_check(
+        count, words, 2, 2, "cp IMAGE:/PATH HOST  or  thunk cp HOST IMAGE:/PATH",
+        "copy a file, or a folder with\nall that is in it, out of an image or into one\n"
+        "example: thunk cp app.img:/var/log ./log\n\n"
+        "Into an image that has a folder of that name, it goes into that folder; a file takes\n"
+        "the place of one of the same name.  The image is as it was, or has whole files; what\n"
+        "is copied is on this machine's disk when the command ends.");
+    const char *from = strstr(words[0], ":/"), *to = strstr(words[1], ":/");
+    if (!from == !to)
+        die(EXIT_USAGE, "cp: write one of the two as IMAGE:/PATH");
+    if (from)
+        return copy_out(words[0], from, words[1]);
+    char *image = text_of("%.*s", (int)(to - words[1]), words[1]);
+    put_into_image(words[0], image, to + 1);
+    free(image);
+    return EXIT_OK;
+}
+
+static int copy_out(const char *from, const char *colon, const char *to)
+{
+    char *image = text_of("%.*s", (int)(colon - from), from);
     struct copy c = {.mounted = image_mount(image)};
     struct inode *i = mounted_lookup(c.mounted, colon + 1, PATH_LAST_KEPT);
-    const char *to = words[1];
     struct stat st;
-    const char *base = strrchr(words[0], '/') + 1;
+    const char *base = strrchr(from, '/') + 1;
     if (stat(to, &st) == 0 && S_ISDIR(st.st_mode) && *base)
         to = text_of("%s/%s", to, base);
     inode_copy(&c, i, to);

@@ -13,11 +13,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SYMLINKS_MOST 40   /* as Linux */
 #define CACHE_PAGES   4096 /* 16 MiB */
 #define PATH_BYTES    8192
+#define ATTEMPTS_MOST 10000
 
 struct mounted {
     struct executor executor;
@@ -28,6 +30,7 @@ struct mounted {
     struct mount_handler mounted;
     struct status_handler read_done;
     bool waiting;
+    u32 attempts; /* of one change */
     status outcome;
 };
 
@@ -70,11 +73,31 @@ static void mounted_later(const struct executor *e, struct closure_header *defer
     m->end = &deferred->next;
 }
 
-/* How long a read takes is of interest to nobody here, and the filesystem sets no timers. */
+/* How long a request takes is of interest to nobody here. */
 static u64 mounted_now(const struct executor *e)
 {
     (void)e;
     return 0;
+}
+
+/* Nothing has to happen by itself: whoever changes something ends the mount, which syncs. */
+static void mounted_timer_set(const struct executor *e, struct timer *t, u64 expires_ns,
+                              thunk expired)
+{
+    (void)e, (void)t, (void)expires_ns, (void)expired;
+}
+
+static bool mounted_timer_cancel(const struct executor *e, struct timer *t)
+{
+    (void)e, (void)t;
+    return false;
+}
+
+static s64 clock_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (s64)t.tv_sec * (s64)NS_PER_SECOND + t.tv_nsec;
 }
 
 static bool mounted_run(struct mounted *m)
@@ -107,13 +130,18 @@ struct mounted *image_mount_open(int fd, const char *path)
     struct mounted *m = must_allocate(sizeof(*m));
     m->name = path;
     disk_init(&m->disk, fd, path, image_length(fd));
-    m->executor = (struct executor){.later = mounted_later, .now_ns = mounted_now};
+    m->executor = (struct executor){.later = mounted_later,
+                                    .now_ns = mounted_now,
+                                    .timer_set = mounted_timer_set,
+                                    .timer_cancel = mounted_timer_cancel};
     m->end = &m->first;
     struct filesystem_environment environment = {.heap = &malloc_heap,
                                                  .pages = &malloc_pages,
                                                  .device = &m->disk.device,
                                                  .executor = &m->executor,
                                                  .cache_pages_most = CACHE_PAGES,
+                                                 .commit_interval_ns = ~0ull,
+                                                 .time_ns = clock_ns,
                                                  .warn = warn_line};
     init_method(&m->mounted, mount_landed);
     m->waiting = true;
@@ -198,17 +226,87 @@ struct inode *mounted_lookup(struct mounted *m, const char *path, enum path_last
     return found;
 }
 
+struct inode *mounted_find(struct mounted *m, const char *path)
+{
+    struct inode *found = NULL;
+    return is_ok(path_find(m, path, PATH_LAST_FOLLOWED, &found)) ? found : NULL;
+}
+
 bool mounted_has(struct mounted *m, const char *path)
 {
     struct inode *found = NULL;
     return is_ok(path_find(m, path, PATH_LAST_FOLLOWED, &found)) && inode_type(found) == INODE_FILE;
 }
 
+/* --- changing --------------------------------------------------------------------------------- */
+
+static void room_wait(struct mounted *m)
+{
+    struct room_wait w = {};
+    init_method(&m->read_done, read_landed);
+    m->waiting = true;
+    filesystem_wait_room(m->fs, &w, &m->read_done);
+    wait_for(m, "waiting for room");
+}
+
+static void page_wait(struct mounted *m, struct inode *i, u64 index)
+{
+    init_method(&m->read_done, read_landed);
+    m->waiting = true;
+    pages_fetch(i, index, 1, &m->read_done);
+    wait_for(m, "reading");
+}
+
+bool mounted_again(struct mounted *m, status s, struct inode *i, u64 fetch)
+{
+    if (is_ok(s) || status_errno(s) != EAGAIN) {
+        m->attempts = 0;
+        return false;
+    }
+    if (++m->attempts > ATTEMPTS_MOST)
+        die(EXIT_FAILED, "%s: cannot be changed: %s, again and again", m->name, status_text(s));
+    if (i && fetch != NO_PAGE)
+        page_wait(m, i, fetch);
+    else
+        room_wait(m);
+    if (!is_ok(m->outcome))
+        die(EXIT_FAILED, "%s: cannot be changed: %s", m->name, status_text(m->outcome));
+    return true;
+}
+
 void mounted_setting(struct mounted *m, const char *name, const struct text_list *values)
 {
-    (void)values;
-    die(EXIT_FAILED, "%s: its %s cannot be changed yet; build the image anew", m->name, name);
+    status s;
+    do
+        s = filesystem_setting_change(m->fs, name, (const char *const *)values->items,
+                                      values->count);
+    while (mounted_again(m, s, NULL, NO_PAGE));
+    if (!is_ok(s))
+        die(EXIT_FAILED, "%s: its %s cannot be changed: %s", m->name, name, status_text(s));
 }
+
+void mounted_sync(struct mounted *m)
+{
+    struct sync_wait w = {};
+    init_method(&m->read_done, read_landed);
+    m->waiting = true;
+    filesystem_sync(m->fs, &w, &m->read_done);
+    wait_for(m, "syncing");
+    if (!is_ok(m->outcome))
+        die(EXIT_FAILED, "%s: %s", m->name, status_text(m->outcome));
+}
+
+void mounted_end(struct mounted *m)
+{
+    init_method(&m->read_done, read_landed);
+    m->waiting = true;
+    filesystem_end(m->fs, &m->read_done);
+    wait_for(m, "syncing");
+    if (!is_ok(m->outcome))
+        die(EXIT_FAILED, "%s: %s", m->name, status_text(m->outcome));
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
 
 u64 mounted_read(struct mounted *m, struct inode *i, u64 offset, void *to, u64 bytes)
 {

@@ -128,7 +128,7 @@ ok $? "cat through dots and a symlink"
 refused "cat of a folder" 1 "folder" cat "$WORK/image" /deep
 refused "cat of what is not there" 1 "No such file" cat "$WORK/image" /deep/absent
 refused "cat below a file" 1 "Not a directory" cat "$WORK/image" /deep/numbers/x
-refused "cp into an image" 2 "written" cp "$WORK/text" "$WORK/image:/text"
+refused "cp between two images" 2 "one of the two" cp "$WORK/image:/deep" "$WORK/image:/text"
 "$THUNK" cp "$WORK/image:/deep/numbers" "$WORK/copy/empty" && cmp "$WORK/copy/empty/numbers" "$tree/deep/numbers"
 ok $? "cp of a file into a folder"
 "$THUNK" stat "$WORK/image" >"$WORK/out"
