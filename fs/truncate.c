@@ -227,7 +227,8 @@ static status holes_fill(struct inode *i, range blocks)
     return s;
 }
 
-/* What is written becomes unwritten, where it lies. */
+/* What is written becomes unwritten, where it lies; but for blocks with checksums, which become a
+   hole: what is written there next would not match them if the log's older state came back. */
 static status blocks_blank(struct inode *i, range blocks)
 {
     status s = data_void_secure(i, blocks.start, blocks.end);
@@ -240,7 +241,9 @@ static status blocks_blank(struct inode *i, range blocks)
             break;
         const struct extent *e = extent_of(n);
         range part = range_intersection(n->r, range_of(at, blocks.end));
-        if (!(e->flags & MAP_UNWRITTEN)) /* what it becomes a part of may begin before */
+        if (e->flags & (MAP_SUMS_INLINE | MAP_SUMS_RUN))
+            s = blocks_drop(i, part, ~0ull);
+        else if (!(e->flags & MAP_UNWRITTEN)) /* what it becomes a part of may begin before */
             s = unwritten_map(i, part.start, e->disk_block + (part.start - n->r.start),
                               range_length(part));
         at = part.end;
