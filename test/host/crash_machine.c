@@ -291,12 +291,11 @@ struct check_text {
     u64 room;
 };
 
-closure_function(check_line, check_first, (struct check_text * text), const char *line)
+closure_function(check_line, check_add, (struct check_text * text), const char *line)
 {
     struct check_text *t = bound(text);
-    if (t->room)
-        snprintf(t->to, t->room, "check: %s", line);
-    t->room = 0;
+    u64 bytes = strlen(t->to);
+    snprintf(t->to + bytes, t->room - bytes, "%s%s", bytes ? " | " : "check: ", line);
 }
 
 bool crash_machine_check(struct crash_machine *c, struct faulty_disk *disk, char *why,
@@ -304,11 +303,12 @@ bool crash_machine_check(struct crash_machine *c, struct faulty_disk *disk, char
 {
     struct check_text text = {.to = why, .room = why_bytes};
     struct check_result result;
+    why[0] = 0;
     struct check_options options = {.device = &disk->device,
                                     .poll = stack_closure(machine_poll, c),
                                     .heap = host_heap,
                                     .data = true,
-                                    .line = stack_closure(check_first, &text)};
+                                    .line = stack_closure(check_add, &text)};
     status s = filesystem_check(&options, &result);
     if (is_ok(s) && result.problems == 0)
         return true;

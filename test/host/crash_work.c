@@ -266,6 +266,31 @@ static void work_truncate(struct crash_worker *w)
         model_length_set(w->model, e->inode, bytes);
 }
 
+/* As on Linux, one that failed may have made a part zero. */
+static bool range_allocate(struct crash_worker *w, struct model_inode *i, u32 flags, u64 offset,
+                           u64 bytes, u64 within)
+{
+    struct inode *in = crash_work_inode(w, i);
+    for (u32 n = 0; n < 3; n++) {
+        status s = crash_machine_allocate(w->machine, in, flags, offset, bytes);
+        if (made(w, "allocate", s))
+            return true;
+        if (flags & (ALLOCATE_PUNCH | ALLOCATE_ZERO) && within) {
+            u64 length = i->length;
+            within = min(within, length - offset);
+            u8 *old = malloc(within + 1);
+            must(old);
+            memcpy(old, i->bytes + offset, within);
+            model_write(w->model, i, offset, NULL, within);
+            model_write(w->model, i, offset, old, within);
+            free(old);
+        }
+        if (status_errno(s) != ENOMEM)
+            break;
+    }
+    return false;
+}
+
 static void work_allocate(struct crash_worker *w)
 {
     static const u32 flags[] = {0, ALLOCATE_KEEP_SIZE, ALLOCATE_PUNCH | ALLOCATE_KEEP_SIZE,
@@ -278,11 +303,10 @@ static void work_allocate(struct crash_worker *w)
     u64 offset = below(w, i->length + 1), bytes = 1 + below(w, 20000);
     if (offset + bytes > w->file_bytes_most)
         return;
-    if (!made(w, "allocate",
-              crash_machine_allocate(w->machine, crash_work_inode(w, i), f, offset, bytes)))
-        return;
     bool zeros = f & (ALLOCATE_PUNCH | ALLOCATE_ZERO);
     u64 within = f & ALLOCATE_KEEP_SIZE ? min(bytes, i->length - offset) : bytes;
+    if (!range_allocate(w, i, f, offset, bytes, within))
+        return;
     if (zeros && within)
         model_write(w->model, i, offset, NULL, within);
     else if (!zeros && !(f & ALLOCATE_KEEP_SIZE) && offset + bytes > i->length)
