@@ -319,6 +319,18 @@ u64 page_cache_reclaim(struct filesystem *fs, u64 pages)
     return clock_sweep(fs, pages, fs->pages * 2);
 }
 
+void pages_drop(struct inode *i, u64 first, u64 end)
+{
+    for (struct page *p; (p = cache_first_page(i, first)) && p->index < end;) {
+        first = p->index + 1;
+        bool clean = p->flags & PAGE_VALID && !(p->flags & (PAGE_DIRTY | PAGE_WRITING));
+        if (!clean || p->holds || p->writes)
+            continue;
+        list_remove(&p->link);
+        cache_drop(p);
+    }
+}
+
 static struct page *page_make(struct filesystem *fs, void *memory)
 {
     struct page *p = allocate(fs->environment.heap, sizeof(*p));

@@ -154,6 +154,8 @@ u64 pages_read_ahead(struct inode *i, u64 first, u64 count);
 
 /* Drops clean, unheld pages until at least `pages` were freed or none is left. */
 u64 page_cache_reclaim(struct filesystem *fs, u64 pages);
+/* The same for the file's pages [first, end). */
+void pages_drop(struct inode *i, u64 first, u64 end);
 
 /* Reads [offset, offset + sg->bytes) into sg, past the cache's pages to memory of the caller's:
    the article's read.  Holes are zeroed; beyond the end of the file nothing is written and *bytes

@@ -99,6 +99,9 @@ s64 file_open_node(struct thread *t, const struct path_result *found, u32 flags,
                    struct file **opened);
 
 extern const struct file_operations file_regular;
+/* Pages of a regular file that somebody will want are asked for, as many as a run of reading ahead
+   has. */
+void file_regular_will_need(struct file *f, u64 first, u64 count);
 extern const struct file_operations file_directory;
 extern const struct file_operations file_path_only; /* O_PATH */
 

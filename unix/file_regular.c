@@ -71,8 +71,9 @@ static s64 regular_miss(struct regular_file *r, struct transfer *x)
     u64 end = min(align_up(x->position + x->left, PAGE_BYTES) >> PAGE_ORDER, pages);
     u64 limit = max(ahead_limit(), (u64)FETCH_PAGES_LEAST);
     u64 count = min(end - first, limit);
-    bool in_order = first == r->expected || first == 0 || first < r->ahead_end;
-    if (first >= r->ahead_end && in_order) {
+    bool in_order = first == r->expected || first == 0;
+    bool coming = r->ahead_busy && first >= r->ahead_from && first < r->ahead_end;
+    if (in_order && !coming) {
         /* Nothing is on its way yet: this request's pages and as many again. */
         u64 more = max(count * 2, (u64)AHEAD_PAGES_FIRST);
         more = max(count, more < limit ? more : limit);
@@ -89,6 +90,14 @@ static void regular_run(struct regular_file *r)
 {
     u64 count = min((u64)r->ahead_count * 2, ahead_limit());
     regular_ahead(r, r->ahead_end, max(count, 1ull));
+}
+
+void file_regular_will_need(struct file *f, u64 first, u64 count)
+{
+    struct regular_file *r = container_of(f, struct regular_file, file);
+    u64 most = min(count, ahead_limit());
+    if (most && !r->ahead_busy)
+        regular_ahead(r, first, most);
 }
 
 /* O_DIRECT is served through the cache, but what it may be asked for is Linux's rule: whole
@@ -125,7 +134,8 @@ static s64 regular_read(struct file *f, struct transfer *x)
         struct page *page = page_find(i, index);
         if (unlikely(!page))
             return regular_miss(r, x);
-        if (unlikely(r->ahead_end > index && index >= r->ahead_from && !r->ahead_busy))
+        if (unlikely(r->ahead_end > index && index >= r->ahead_from && !r->ahead_busy) &&
+            r->expected - index <= 1)
             regular_run(r);
         s64 error = transfer_out(x, (const u8 *)page_memory(page) + offset, bytes, &copied);
         page_release(page);

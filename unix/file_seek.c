@@ -110,25 +110,43 @@ s64 sys_ioctl(struct thread *t, s32 fd, u32 request, u64 argument)
 
 /* --- advice ----------------------------------------------------------------------------------- */
 
-#define FADVISE_MOST 5 /* POSIX_FADV_NOREUSE */
+enum { /* linux/fadvise.h */
+       FADVISE_WILL_NEED = 3,
+       FADVISE_DONT_NEED = 4,
+       FADVISE_MOST = 5,
+};
 
+/* What else may be advised is left to reading itself, which finds out what is read in order. */
 s64 sys_fadvise64(struct thread *t, s32 fd, s64 offset, s64 bytes, u32 advice)
 {
-    (void)offset;
     struct file *f = descriptor_get(t->process, fd);
     if (!f)
         return -EBADF;
     if (!f->operations->positioned)
         return -ESPIPE;
-    /* Advice is taken or not; reading ahead finds out by itself what is read in order. */
-    return bytes < 0 || advice > FADVISE_MOST ? -EINVAL : 0;
+    if (bytes < 0 || advice > FADVISE_MOST)
+        return -EINVAL;
+    if (f->operations != &file_regular || (u64)offset >= inode_bytes(f->node.inode))
+        return 0;
+    /* 0 bytes: to the end.  A page goes only when all of it, or of the file's end, is named. */
+    u64 start = (u64)offset, end = start + (u64)bytes;
+    if (bytes == 0 || end < start)
+        end = ~0ull;
+    u64 last = end < inode_bytes(f->node.inode) ? end >> PAGE_ORDER : ~0ull;
+    if (advice == FADVISE_DONT_NEED)
+        pages_drop(f->node.inode, align_up(start, PAGE_BYTES) >> PAGE_ORDER, last);
+    else if (advice == FADVISE_WILL_NEED)
+        file_regular_will_need(f, start >> PAGE_ORDER, (end - start) >> PAGE_ORDER);
+    return 0;
 }
 
 s64 sys_readahead(struct thread *t, s32 fd, s64 offset, u64 bytes)
 {
-    (void)offset, (void)bytes;
     struct file *f = descriptor_get(t->process, fd);
     if (!f || !file_readable(f))
         return -EBADF;
-    return f->operations == &file_regular ? 0 : -EINVAL;
+    if (f->operations != &file_regular)
+        return -EINVAL;
+    file_regular_will_need(f, (u64)offset >> PAGE_ORDER, bytes >> PAGE_ORDER);
+    return 0;
 }
