@@ -2,49 +2,11 @@
    the log wraps around a small disk.
 
    TEST_SEED repeats a run. */
-#include "fs/checkpoint_state.h"
-#include "runtime/hash64.h"
+#include "test/host/compacted.h"
 #include "test/host/crash_work.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#define WAIT_STEPS 200000u
-
-/* Lets things run until no compaction is under way. */
-static bool compaction_ended(struct crash_machine *c)
-{
-    for (u32 n = 0; c->fs->checkpoint && n < WAIT_STEPS; n++)
-        if (!host_executor_step(&c->x))
-            host_executor_pass(&c->x, NS_PER_MS);
-    return !c->fs->checkpoint;
-}
-
-static bool compact(struct crash_machine *c)
-{
-    u64 before = c->fs->super.checkpoint_sequence;
-    checkpoint_consider(c->fs, true);
-    return compaction_ended(c) && c->fs->super.checkpoint_sequence > before;
-}
-
-static void machine_new(struct crash_machine *c, struct faulty_disk *disk,
-                        const struct machine_image *image)
-{
-    crash_machine_init(c, image->seed & 1 ? image->seed : 0);
-    faulty_disk_init(disk, image->bytes, &c->x.e, image->seed);
-    crash_machine_build(c, image, disk);
-    status s = crash_machine_mount(c, disk);
-    if (!is_ok(s))
-        panic("mount: %s", status_text(s));
-}
-
-static void machine_end(struct crash_machine *c, struct faulty_disk *disk)
-{
-    if (c->fs)
-        crash_machine_unmount(c);
-    faulty_disk_destroy(disk);
-    crash_machine_destroy(c);
-}
 
 /* --- random work, compacted all the time ------------------------------------------------------ */
 
@@ -111,7 +73,7 @@ static void workload(struct totals *t, u64 seed, u32 steps, u64 cuts)
                               .files = (u32)random_below(&r, 40),
                               .checksums = random_below(&r, 2),
                               .seed = seed};
-    machine_new(&c, &disk, &o);
+    compacted_init(&c, &disk, &o);
     disk.faults.reorder = random_below(&r, 2);
     crash_model_init(&m, &disk, c.fs, &c.reader);
     crash_worker_init(&w, &c, &m, seed);
@@ -135,7 +97,7 @@ static void workload(struct totals *t, u64 seed, u32 steps, u64 cuts)
     faulty_image_destroy(&image);
     crash_machine_destroy(&second);
     crash_model_destroy(&m);
-    machine_end(&c, &disk);
+    compacted_destroy(&c, &disk);
 }
 
 static void test_cuts(u64 seed)
@@ -154,10 +116,10 @@ static void test_cuts(u64 seed)
 
 /* --- a log that wraps ------------------------------------------------------------------------- */
 
-#define WRAP_FILES  24u
+#define WRAP_FILES  16u
 #define WRAP_BYTES  12000u
-#define WRAP_VALUE  20000u
-#define WRAP_DISK   (3 * MiB)
+#define WRAP_VALUE  12000u
+#define WRAP_DISK   (2 * MiB)
 #define WRAP_CHECKS 40u
 
 /* What a file of the wrap test holds: bytes and an attribute that follow from these. */
@@ -180,13 +142,6 @@ struct wrap {
 static void wrap_name(u32 n, char name[16])
 {
     snprintf(name, 16, "file-%u", n);
-}
-
-static void seeded_fill(u8 *to, u64 bytes, u64 seed)
-{
-    struct random r;
-    random_init(&r, seed);
-    random_fill(&r, to, bytes);
 }
 
 static struct inode *wrap_inode(struct wrap *w, u32 n)
@@ -350,13 +305,14 @@ static bool wrap_check(struct wrap *w)
 static void test_wraps(u64 seed)
 {
     static struct wrap w;
-    u32 wraps = getenv("SOAK") ? 10000 : 1000;
+    const char *asked = getenv("WRAPS");
+    u32 wraps = asked ? (u32)atoi(asked) : getenv("SOAK") ? 10000 : 1000;
     u64 disk_blocks = WRAP_DISK / BLOCK_BYTES, next = 0;
     struct machine_image o = {.bytes = WRAP_DISK, .seed = seed};
     bool right = true;
     w = (struct wrap){.mounts = 1};
     random_init(&w.random, seed);
-    machine_new(&w.machine, &w.disk, &o);
+    compacted_init(&w.machine, &w.disk, &o);
     while (right && w.blocks + w.machine.fs->segments->taken < wraps * disk_blocks) {
         wrap_step(&w);
         if (w.blocks + w.machine.fs->segments->taken >= next * wraps * disk_blocks / WRAP_CHECKS) {
@@ -369,14 +325,140 @@ static void test_wraps(u64 seed)
          (unsigned long long)w.refused, (unsigned long long)w.mounts);
     ok(right, "a log that went %u times around a disk of %llu blocks: all contents are right",
        wraps, (unsigned long long)disk_blocks);
-    machine_end(&w.machine, &w.disk);
+    compacted_destroy(&w.machine, &w.disk);
+}
+
+/* --- failures --------------------------------------------------------------------------------- */
+
+static void wrap_init(struct wrap *w, u64 seed, u64 bytes, u32 changes)
+{
+    struct machine_image o = {.bytes = bytes, .seed = seed};
+    *w = (struct wrap){.mounts = 1};
+    random_init(&w->random, seed);
+    compacted_init(&w->machine, &w->disk, &o);
+    for (u32 n = 0; n < changes; n++)
+        wrap_step(w);
+    must(is_ok(crash_machine_sync(&w->machine, NULL, SYNC_ALL)));
+}
+
+/* A compaction, with a change at each of its first steps; it may fail. */
+static void compact_and_change(struct wrap *w)
+{
+    struct crash_machine *c = &w->machine;
+    checkpoint_consider(c->fs, true);
+    for (u32 n = 0; c->fs->checkpoint && n < WAIT_STEPS; n++) {
+        struct inode_change change = {.what = CHANGE_MODE, .mode = n & 0777};
+        for (u32 k = 0; k < WRAP_FILES && n < 4; k++)
+            if (w->files[k].there)
+                (void)inode_change(wrap_inode(w, k), &change);
+        if (!host_executor_step(&c->x))
+            break;
+    }
+}
+
+/* Whatever failed, the next compaction succeeds, and nothing is lost. */
+static bool compact_again(struct wrap *w)
+{
+    struct crash_machine *c = &w->machine;
+    bool synced = false;
+    for (u32 n = 0; n < 10 && !synced; n++)
+        synced = is_ok(crash_machine_sync(c, NULL, SYNC_ALL));
+    checkpoint_consider(c->fs, false); /* a superblock that failed is written again */
+    return synced && compaction_wait(c) && compact(c) && wrap_check(w);
+}
+
+static void test_memory(u64 seed)
+{
+    static struct wrap w;
+    u64 failed = 1, n = 0;
+    bool right = true;
+    wrap_init(&w, seed, 8 * MiB, 60);
+    for (; failed && right && n < 300; n++) {
+        u64 before = w.machine.heap.failed;
+        w.machine.heap.fail_at = w.machine.heap.calls + 1 + n;
+        compact_and_change(&w);
+        failed = w.machine.heap.failed - before;
+        w.machine.heap.fail_at = 0;
+        right = compact_again(&w);
+    }
+    ok(right && n > 10 && !failed,
+       "each of %llu allocations of a compaction fails: nothing is lost",
+       (unsigned long long)n - 1);
+    compacted_destroy(&w.machine, &w.disk);
+}
+
+static void test_requests(u64 seed)
+{
+    static struct wrap w;
+    u64 failed = 1, n = 0;
+    bool right = true;
+    wrap_init(&w, seed, 8 * MiB, 60);
+    for (; failed && right && n < 300; n++) {
+        u64 before = w.disk.faulted;
+        w.disk.faults.fail_at = w.disk.calls + 1 + n;
+        compact_and_change(&w);
+        failed = w.disk.faulted - before;
+        w.disk.faults.fail_at = 0;
+        right = compact_again(&w);
+        if (!right)
+            note("request %llu: %s", (unsigned long long)n, w.machine.warning);
+    }
+    ok(right && n > 6 && !failed, "each of %llu requests of a compaction fails: nothing is lost",
+       (unsigned long long)n - 1);
+    compacted_destroy(&w.machine, &w.disk);
+}
+
+/* --- how long others wait --------------------------------------------------------------------- */
+
+#define LATENCY_FILES    16000u
+#define LATENCY_REQUESTS 40u  /* that a sync may need while a compaction is under way, */
+#define LATENCY_STEPS    600u /* and things that run meanwhile */
+
+static void test_latency(u64 seed)
+{
+    static struct crash_machine c;
+    static struct faulty_disk disk;
+    struct machine_image o = {.bytes = 64 * MiB, .seed = seed | 1};
+    u64 syncs = 0, requests_most = 0, steps_most = 0;
+    struct inode *last = NULL;
+    status s;
+    compacted_init(&c, &disk, &o);
+    for (u32 n = 0; n < LATENCY_FILES; n++) {
+        char name[64];
+        snprintf(name, sizeof(name), "a-file-with-a-name-of-a-usual-length-%u", n);
+        must(last = compacted_make(&c, name, &s));
+    }
+    must(is_ok(crash_machine_sync(&c, NULL, SYNC_ALL)));
+    checkpoint_consider(c.fs, true);
+    while (c.fs->checkpoint) {
+        struct sync_wait w = {.sync = NULL};
+        struct host_result r;
+        u64 requests = disk.calls, steps = 0;
+        must(is_ok(crash_machine_write(&c, last, syncs % 4096, "x", 1)));
+        file_sync(last, 0, ~0ull, SYNC_ALL, &w, host_result_init(&r));
+        for (; !r.applied && host_executor_step(&c.x); steps++)
+            ;
+        must(r.applied && is_ok(r.s));
+        requests_most = max(requests_most, disk.calls - requests);
+        steps_most = max(steps_most, steps);
+        syncs++;
+    }
+    note("%llu syncs during one compaction; at most %llu requests and %llu steps for one",
+         (unsigned long long)syncs, (unsigned long long)requests_most,
+         (unsigned long long)steps_most);
+    ok(syncs >= 5, "syncs end while a compaction is under way");
+    ok(requests_most <= LATENCY_REQUESTS && steps_most <= LATENCY_STEPS,
+       "none of them waits for more than a part of it");
+    compacted_destroy(&c, &disk);
 }
 
 int main(void)
 {
     u64 seed = test_seed();
-    (void)compact;
-    test_wraps(seed);
+    test_memory(seed);
+    test_requests(seed);
+    test_latency(seed);
     test_cuts(seed);
+    test_wraps(seed);
     return done_testing();
 }
