@@ -2,8 +2,6 @@
    behind the other.  The same code counts (no device) and writes, so both agree on the length. */
 #include "fs/builder_internal.h"
 
-#include "runtime/crc32c.h"
-
 /* Groups are closed when they are that long; a reader's window holds several. */
 #define GROUP_BYTES_USUAL (32 * KiB)
 /* Extents up to this many blocks carry their checksums in the record. */
@@ -68,7 +66,7 @@ static void group_write(struct log_writer *w)
             .records = w->records,
         };
         memcpy(&g->volume, w->options->uuid, sizeof(g->volume));
-        g->crc = crc32c(w->group + GROUP_CRC_FROM, w->bytes - GROUP_CRC_FROM);
+        g->sum = group_sum(g);
         memset(w->group + w->bytes, 0, padded - w->bytes);
         w->failure = builder_io(w->device, w->poll, BLOCK_WRITE, sector, w->group, padded);
     }

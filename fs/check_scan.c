@@ -188,7 +188,7 @@ enum group_fault scan_look(struct scan *s, const struct group **group)
     g = (const struct group *)scan_bytes(s, start, g->length, end);
     if (!g)
         return GROUP_UNREADABLE;
-    if (crc32c((const u8 *)g + GROUP_CRC_FROM, g->length - GROUP_CRC_FROM) != g->crc)
+    if (group_sum(g) != g->sum)
         return GROUP_CHECKSUM;
     if (g->volume != s->volume)
         return GROUP_VOLUME;

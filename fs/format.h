@@ -4,7 +4,7 @@
    these structs are laid over the bytes that were read.  Whoever reads checks every field first. */
 #pragma once
 
-#include "runtime/types.h"
+#include "runtime/hash64.h"
 
 #define BLOCK_ORDER       12
 #define BLOCK_BYTES       (1ull << BLOCK_ORDER)
@@ -61,7 +61,7 @@ _Static_assert(offsetof(struct superblock, label) == 152, "FORMAT.md, section 2"
 
 struct group {
     u32 magic;
-    u32 crc;
+    u32 sum; /* group_sum */
     u64 sequence;
     u64 durable;
     u64 sector;
@@ -71,8 +71,12 @@ struct group {
 };
 _Static_assert(sizeof(struct group) == 48, "FORMAT.md, section 4");
 
-/* What the CRC of a superblock's, group's or checksum block's tail starts after. */
-#define GROUP_CRC_FROM offsetof(struct group, sequence)
+/* A fast sum, since mount reads all groups. */
+static inline u32 group_sum(const struct group *g)
+{
+    u64 from = offsetof(struct group, sequence);
+    return (u32)hash64(0, (const u8 *)g + from, g->length - from);
+}
 
 /* Section 5. */
 enum record_type {

@@ -190,7 +190,7 @@ static enum found group_look(const struct mount *m, const struct group **group, 
     *needed = g->length;
     if (have < *needed)
         return FOUND_PART;
-    if (crc32c((const u8 *)g + GROUP_CRC_FROM, g->length - GROUP_CRC_FROM) != g->crc)
+    if (group_sum(g) != g->sum)
         return FOUND_NOTHING;
     *group = g;
     return FOUND_GROUP;

@@ -3,8 +3,6 @@
    Called by log.c and commit.c for the log, and by checkpoint.c for a checkpoint. */
 #include "fs/stream.h"
 
-#include "runtime/crc32c.h"
-
 #define TURN_BYTES 512u
 _Static_assert(sizeof(struct group) + sizeof(struct record_segment) + sizeof(struct record_next) <=
                    TURN_BYTES,
@@ -159,7 +157,7 @@ static void group_seal(struct log_stream *s, struct log_group *g)
                              .volume = s->fs->volume,
                              .length = g->bytes,
                              .records = g->records};
-    header->crc = crc32c(g->memory + GROUP_CRC_FROM, g->bytes - GROUP_CRC_FROM);
+    header->sum = group_sum(header);
     memset(g->memory + g->bytes, 0, align_up(g->bytes, SECTOR_BYTES) - g->bytes);
     s->at = align_up(s->at + g->bytes, 1ull << s->fs->super.group_order);
     s->fresh = false;

@@ -35,7 +35,7 @@ static void group_mend(struct host_disk *d, const struct superblock *s, u64 at, 
         g->sequence = sequence;
     }
     if (g->length >= sizeof(*g) && g->length <= d->length - at)
-        g->crc = crc32c((u8 *)g + GROUP_CRC_FROM, g->length - GROUP_CRC_FROM);
+        g->sum = group_sum(g);
 }
 
 static void image_mend(struct host_disk *d, u32 mode)
