@@ -11,6 +11,7 @@
 #include "fs/writeback.h"
 
 #define SEARCH_GAPS_MOST 64
+#define INODES_RESTED    256 /* looked at after each commit: who is idle needs no more memory */
 #define SPARES_KEPT      256 /* nodes that are kept for the next frees; more go back to the heap */
 
 static struct space_node *spare_of(rbnode n)
@@ -204,6 +205,7 @@ void space_commit_end(struct filesystem *fs)
 {
     struct data *d = fs->data;
     struct space_node *n;
+    inodes_live_rest(fs, INODES_RESTED);
     if (!d)
         return;
     while ((n = bucket_pop(&d->frees_committing))) {

@@ -21,10 +21,12 @@
 #include "runtime/format.h"
 #include "unix/unix.h"
 
-#define EXIT_MACHINE       1         /* the program never began */
-#define MEMORY_LEAST       (2 * MiB) /* usable; less is not even tried */
-#define MEMORY_ADVICE      "give the machine at least 8M (-m 8M)"
-#define CACHE_FREE_PAGES   64                   /* the page cache leaves at least that much */
+#define EXIT_MACHINE     1         /* the program never began */
+#define MEMORY_LEAST     (2 * MiB) /* usable; less is not even tried */
+#define MEMORY_ADVICE    "give the machine at least 8M (-m 8M)"
+#define CACHE_FREE_PAGES 64 /* the page cache leaves at least that much */
+/* What programs have written and the disk has not may take a quarter of memory, or this much. */
+#define DIRTY_PAGES_LEAST  64
 #define END_WAIT_NS        (30 * NS_PER_SECOND) /* for what the program wrote to be durable */
 #define BYTES_AS_KIB(size) (u32)((size) >> 10)
 
@@ -160,6 +162,7 @@ static void root_mount(void)
         .device = machine.disk,
         .executor = &kernel_executor,
         .cache_pages_most = max(free_pages, 2ull * CACHE_FREE_PAGES) - CACHE_FREE_PAGES,
+        .dirty_pages_most = max(free_pages / 4, (u64)DIRTY_PAGES_LEAST),
         .read_only = boot_option("read_only") != NULL,
         .time_ns = time_now,
         .protect = memory_protect_handler(),
