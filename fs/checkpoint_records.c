@@ -63,7 +63,8 @@ static void say_settings(struct checkpoint *c)
 static void say_reserves(struct checkpoint *c)
 {
     struct range_node *n = range_map_first(&c->fs->space.map);
-    for (; n; n = range_map_next(n)) {
+    u32 left = c->fs->segments->reserves;
+    for (; n && left; n = range_map_next(n)) {
         enum space_use use = container_of(n, struct space_node, node)->use;
         if (use != USE_CHECKSUMS && use != USE_OTHER)
             continue;
@@ -72,6 +73,7 @@ static void say_reserves(struct checkpoint *c)
                                    .kind =
                                        use == USE_CHECKSUMS ? RESERVE_CHECKSUMS : RESERVE_OTHER};
         say_fixed(c, &r.r, sizeof(r), RECORD_RESERVE);
+        left--;
     }
 }
 

@@ -1,5 +1,6 @@
 /* Segments of the log: the chain that mount would read, and the standby.  See fs/segment.h. */
 #include "fs/segment.h"
+#include "fs/writeback.h"
 
 /* A device has that many segments when it is neither small nor large. */
 #define SEGMENTS_OF_A_DEVICE 64u
@@ -8,11 +9,6 @@
 #define LOG_SEGMENTS 4u
 /* Padding at the ends of a checkpoint. */
 #define CHECKPOINT_BYTES_LEAST (64 * KiB)
-
-static u64 space_available_now(const struct filesystem *fs)
-{
-    return fs->space.blocks - fs->space.used;
-}
 
 /* --- the lists -------------------------------------------------------------------------------- */
 
@@ -192,7 +188,7 @@ static bool standby_add(struct filesystem *fs)
     if (fs->space.used >= s->gap_none_used || s->usual == 0)
         return false;
     for (u32 blocks = s->usual; blocks >= SEGMENT_LEAST_BLOCKS;) {
-        if (space_available_now(fs) >= blocks && gap_find(fs, blocks, &found)) {
+        if (space_available(fs) >= blocks && gap_find(fs, blocks, &found)) {
             struct segment *g = segment_make(fs, found.start, blocks);
             if (!g || !is_ok(space_take(&fs->space, found.start, blocks, USE_LOG))) {
                 deallocate(fs->environment.heap, g, sizeof(*g));
@@ -223,7 +219,7 @@ static u64 standby_wanted(const struct filesystem *fs)
     const struct segments *s = fs->segments;
     u64 checkpoint = checkpoint_bytes(fs), each = usual_bytes(s);
     u64 log = max(LOG_SEGMENTS * each, 2 * checkpoint);
-    u64 affordable = LOG_SEGMENTS * each + (space_available_now(fs) << BLOCK_ORDER) / 8;
+    u64 affordable = LOG_SEGMENTS * each + (space_available(fs) << BLOCK_ORDER) / 8;
     return checkpoint + each + min(log, affordable);
 }
 
@@ -378,15 +374,14 @@ static u64 setting_bytes(const struct filesystem *fs)
     return 2 * bytes; /* as text_bytes in checkpoint_bytes */
 }
 
-static u64 reserve_bytes(const struct filesystem *fs)
+static u32 reserves_count(const struct filesystem *fs)
 {
-    u64 bytes = 0;
+    u32 count = 0;
     for (struct range_node *n = range_map_first(&fs->space.map); n; n = range_map_next(n)) {
         enum space_use use = container_of(n, struct space_node, node)->use;
-        if (use == USE_CHECKSUMS || use == USE_OTHER)
-            bytes += sizeof(struct record_reserve);
+        count += use == USE_CHECKSUMS || use == USE_OTHER;
     }
-    return bytes;
+    return count;
 }
 
 status segments_prepare(struct filesystem *fs)
@@ -398,7 +393,8 @@ status segments_prepare(struct filesystem *fs)
     device_grow(fs);
     u64 usual = fs->space.blocks / SEGMENTS_OF_A_DEVICE;
     s->usual = (u32)min(max(usual, SEGMENT_USUAL_LEAST), SEGMENT_MOST_BLOCKS);
-    s->setting_bytes = setting_bytes(fs) + reserve_bytes(fs);
+    s->reserves = reserves_count(fs);
+    s->setting_bytes = setting_bytes(fs) + s->reserves * sizeof(struct record_reserve);
     standby_fill(fs, standby_wanted(fs));
     return STATUS_OK;
 }

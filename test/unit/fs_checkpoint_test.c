@@ -119,7 +119,7 @@ static void test_cuts(u64 seed)
 #define WRAP_FILES  16u
 #define WRAP_BYTES  12000u
 #define WRAP_VALUE  12000u
-#define WRAP_DISK   (2 * MiB)
+#define WRAP_DISK   (3 * MiB)
 #define WRAP_CHECKS 40u
 
 /* What a file of the wrap test holds: bytes and an attribute that follow from these. */
@@ -193,7 +193,9 @@ static void wrap_write(struct wrap *w, u32 n)
     f->bytes = bytes;
     seeded_fill(w->buffer, bytes, f->content);
     must(is_ok(crash_machine_truncate(&w->machine, i, 0)));
-    must(is_ok(crash_machine_write(&w->machine, i, 0, w->buffer, bytes)));
+    status s = crash_machine_write(&w->machine, i, 0, w->buffer, bytes);
+    if (!is_ok(s))
+        panic("writing failed: %s (%llu)", status_text(s), (unsigned long long)s.detail);
 }
 
 static void wrap_create(struct wrap *w, u32 n)
