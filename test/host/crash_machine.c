@@ -44,8 +44,7 @@ closure_method(model_reader, machine_read, struct crash_machine, reader, struct 
     sg_init(&sg, host_heap);
     must(sg_add(&sg, memory, room));
     file_read(i, offset, &sg, got, host_result_init(&result));
-    bool ended = crash_machine_wait(c, &result);
-    must(ended);
+    must(crash_machine_wait(c, &result));
     sg_clear(&sg);
     *got = min(*got, bytes);
     memcpy(to, memory, *got);

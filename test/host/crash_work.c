@@ -266,28 +266,31 @@ static void work_truncate(struct crash_worker *w)
         model_length_set(w->model, e->inode, bytes);
 }
 
-/* As on Linux, one that failed may have made a part zero. */
-static bool range_allocate(struct crash_worker *w, struct model_inode *i, u32 flags, u64 offset,
-                           u64 bytes, u64 within)
+/* As on Linux, one that failed may have made a part zero: what it is now is looked up. */
+static void zeroed_in_part(struct crash_worker *w, struct model_inode *i, u64 offset, u64 bytes)
 {
-    struct inode *in = crash_work_inode(w, i);
-    for (u32 n = 0; n < 3; n++) {
-        status s = crash_machine_allocate(w->machine, in, flags, offset, bytes);
-        if (made(w, "allocate", s))
-            return true;
-        if (flags & (ALLOCATE_PUNCH | ALLOCATE_ZERO) && within) {
-            u64 length = i->length;
-            within = min(within, length - offset);
-            u8 *old = malloc(within + 1);
-            must(old);
-            memcpy(old, i->bytes + offset, within);
-            model_write(w->model, i, offset, NULL, within);
-            model_write(w->model, i, offset, old, within);
-            free(old);
-        }
-        if (status_errno(s) != ENOMEM)
-            break;
-    }
+    static u8 old[WRITE_MOST], found[WRITE_MOST];
+    u64 within = offset < i->length ? min(min(bytes, i->length - offset), WRITE_MOST) : 0, got = 0;
+    if (!within)
+        return;
+    memcpy(old, i->bytes + offset, within);
+    model_write(w->model, i, offset, NULL, within);
+    model_write(w->model, i, offset, old, within);
+    status s = apply(&w->machine->reader, crash_work_inode(w, i), offset, found, within, &got);
+    for (u64 n = 0; is_ok(s) && n < got; n++)
+        must(found[n] == old[n] || found[n] == 0);
+    if (is_ok(s) && got == within)
+        model_write(w->model, i, offset, found, within);
+}
+
+static bool range_allocate(struct crash_worker *w, struct model_inode *i, u32 flags, u64 offset,
+                           u64 bytes)
+{
+    status s = crash_machine_allocate(w->machine, crash_work_inode(w, i), flags, offset, bytes);
+    if (made(w, "allocate", s))
+        return true;
+    if (flags & (ALLOCATE_PUNCH | ALLOCATE_ZERO))
+        zeroed_in_part(w, i, offset, bytes);
     return false;
 }
 
@@ -300,12 +303,12 @@ static void work_allocate(struct crash_worker *w)
         return;
     u32 f = flags[below(w, countof(flags))];
     struct model_inode *i = e->inode;
-    u64 offset = below(w, i->length + 1), bytes = 1 + below(w, 20000);
+    u64 offset = below(w, i->length + 1), bytes = 1 + below(w, WRITE_MOST);
     if (offset + bytes > w->file_bytes_most)
         return;
     bool zeros = f & (ALLOCATE_PUNCH | ALLOCATE_ZERO);
     u64 within = f & ALLOCATE_KEEP_SIZE ? min(bytes, i->length - offset) : bytes;
-    if (!range_allocate(w, i, f, offset, bytes, within))
+    if (!range_allocate(w, i, f, offset, bytes))
         return;
     if (zeros && within)
         model_write(w->model, i, offset, NULL, within);

@@ -7,19 +7,19 @@
    make. */
 #include "test/host/crash_work.h"
 
+#include "fs/format.h"
 #include "runtime/hash64.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CUTS        6000u
-#define CUTS_SOAK   120000u
-#define DISK_BYTES  (6 * MiB)
+#define CUTS        8000u
+#define CUTS_SOAK   180000u
 #define AGAIN_STEPS 40u
 
 struct totals {
     u64 workloads, changes, refused, syncs, events, cuts, second_cuts, checks, violations;
-    u64 kept, dropped, torn;
+    u64 kept, dropped, superblocks;
 };
 
 struct workload {
@@ -63,7 +63,7 @@ static void cache_choose(struct crash_machine *c, struct random *r)
 
 static u32 workload_steps(u64 seed)
 {
-    return 20u << seed % 5;
+    return 20u << seed % 6;
 }
 
 /* --- the work --------------------------------------------------------------------------------- */
@@ -80,18 +80,28 @@ static void now_check(struct totals *t, struct workload *l)
         violation(t, l, l->disk.event_count, why);
 }
 
+/* More than two: the log was compacted, or ended. */
+static u64 superblocks_written(const struct faulty_disk *d)
+{
+    const struct superblock *a = (const struct superblock *)d->bytes;
+    const struct superblock *b = (const struct superblock *)(d->bytes + SUPERBLOCK_B * BLOCK_BYTES);
+    return max(a->generation, b->generation);
+}
+
 static void workload_run(struct totals *t, struct workload *l)
 {
+    static const u64 sizes[] = {1 * MiB, 3 * MiB / 2, 2 * MiB, 6 * MiB};
     struct random r;
     random_init(&r, l->seed);
+    u64 size = sizes[random_below(&r, countof(sizes))];
     crash_machine_init(&l->machine, l->seed & 1 ? l->seed : 0);
-    struct machine_image image = {.bytes = DISK_BYTES,
+    struct machine_image image = {.bytes = size,
                                   .files = (u32)random_below(&r, 10),
                                   .checksums = random_below(&r, 2),
                                   .seed = l->seed};
     if (random_below(&r, 3) == 0)
-        image.built_bytes = DISK_BYTES / 2;
-    faulty_disk_init(&l->disk, DISK_BYTES, &l->machine.x.e, l->seed);
+        image.built_bytes = max(size / 2, 1 * MiB);
+    faulty_disk_init(&l->disk, size, &l->machine.x.e, l->seed);
     crash_machine_build(&l->machine, &image, &l->disk);
     cache_choose(&l->machine, &r);
     l->disk.faults.reorder = random_below(&r, 2);
@@ -102,6 +112,10 @@ static void workload_run(struct totals *t, struct workload *l)
         panic("mount: %s", status_text(s));
     crash_model_init(&l->model, &l->disk, l->machine.fs, &l->machine.reader);
     crash_worker_init(&l->worker, &l->machine, &l->model, l->seed);
+    if (size < 6 * MiB) { /* the log goes round, and the disk gets full */
+        l->worker.file_bytes_most = 30000;
+        l->worker.names_most = 25;
+    }
     for (u32 n = 0; n < l->steps && !l->worker.failure[0]; n++)
         crash_work_step(&l->worker);
     l->ends = random_below(&r, 2);
@@ -120,6 +134,7 @@ static void workload_run(struct totals *t, struct workload *l)
     t->refused += l->worker.refused;
     t->syncs += l->worker.synced;
     t->events += l->disk.event_count;
+    t->superblocks += superblocks_written(&l->disk);
 }
 
 static void workload_destroy(struct workload *l)
@@ -253,10 +268,12 @@ static void workload_and_cuts(struct totals *t, u64 seed, u32 steps, u64 most, b
 
 static void totals_show(const struct totals *t)
 {
-    note("%llu workloads: %llu changes (%llu refused), %llu syncs, %llu events of the disk",
-         (unsigned long long)t->workloads, (unsigned long long)t->changes,
-         (unsigned long long)t->refused, (unsigned long long)t->syncs,
-         (unsigned long long)t->events);
+    note(
+        "%llu workloads: %llu changes (%llu refused), %llu syncs, %llu superblocks, %llu events of "
+        "the disk",
+        (unsigned long long)t->workloads, (unsigned long long)t->changes,
+        (unsigned long long)t->refused, (unsigned long long)t->syncs,
+        (unsigned long long)t->superblocks, (unsigned long long)t->events);
     note("%llu cuts, %llu of them second ones; %llu volatile writes kept, %llu dropped; "
          "%llu violations",
          (unsigned long long)t->cuts, (unsigned long long)t->second_cuts,

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define DISK_BYTES (3 * MiB)
-#define STEPS      30u
+#define STEPS      50u
 #define RUNS_MOST  20000u
 
 enum fault { FAULT_MEMORY, FAULT_ERROR, FAULT_SHORT, FAULT_READ_ONLY, FAULT_GONE, FAULT_SILENT };
@@ -169,7 +169,7 @@ static void test_fault(enum fault fault, u64 seed)
     for (; n < RUNS_MOST && failures < 5; n += stride)
         if (!run(fault, seed, n, &failures))
             break;
-    ok(!failures && n > 20, "each %s in turn: %llu runs", fault_names[fault],
+    ok(!failures && n > 5, "each %s in turn: %llu runs", fault_names[fault],
        (unsigned long long)(n / stride));
 }
 
