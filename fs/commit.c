@@ -165,6 +165,7 @@ static void commit_groups(struct filesystem *fs)
     struct commit *c = commit_of(fs);
     init_method(&c->groups_written, commit_groups_written);
     c->since = log_flush_failures(fs);
+    assert(!log_tail_due(fs->log) || list_empty(&fs->log->stream.groups));
     if (stream_write_start(&c->write, &fs->log->stream, &c->groups_written)) {
         c->did = true;
         return;

@@ -60,7 +60,8 @@ closure_method(block_io, recorder_take, struct recorder, io, struct block_reques
         of->writes++;
     }
     struct passing *p = calloc(1, sizeof(*p));
-    must(p != NULL);
+    if (!p)
+        panic("out of memory");
     p->request = *q;
     p->from = q;
     init_method(&p->landed, passing_landed);
