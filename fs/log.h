@@ -18,11 +18,14 @@
 
    A commit, one at a time (commit.c); requests that come while one runs are the next one's:
 
+       data_ordered, tail    data that a rename needs arrives; a lost tail is overwritten
        data_commit_begin     which data has arrived at the device; the frees made so far are this
-   commit's FLUSH                 when data has arrived since the last one, or the superblock was
-   written data_commit_flushed   its extents: into the maps, as MAP records; pages clean
+                             commit's
+       superblock            the first time: FLUSH, superblock without CLEAN, FLUSH; or
+       FLUSH                 when data has arrived since the last one
+       data_commit_flushed   its extents: into the maps, as MAP records; pages clean
        inodes_commit         INODE records of dirty inodes
-       groups, FLUSH         when there are any
+       groups, FLUSH         when there are any; once more behind each NEXT
        space_commit_end      what this commit freed can be used again; waiters are answered
 
    A failure leaves records and groups where they are for the next commit, which writes the same
