@@ -52,6 +52,7 @@ test-unit: $(UNIT_TESTS) $(STRESS_TESTS)
 # `make soak`: what takes minutes rather than seconds.  Tests that can go further than in `make test`
 # look at SOAK; a fragment may add to SOAK_TESTS.
 SOAK_TESTS += test/guest/out_of_memory.t
+SOAK_TESTS += $(addprefix $(BUILD)/unit/,fs_crash_test fs_crash_database_test fs_fault_write_test)
 .PHONY: soak
 soak: kernel thunk $(TEST_NEEDS)
 	@SOAK=1 $(PROVE) --timer $(SOAK_TESTS)
