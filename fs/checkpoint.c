@@ -12,7 +12,7 @@
 #include "fs/checkpoint_state.h"
 
 static void checkpoint_step_soon(struct checkpoint *c);
-static void checkpoint_switch(struct checkpoint *c);
+static void checkpoint_catch_up(struct checkpoint *c);
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
@@ -40,7 +40,7 @@ closure_method(status_handler, checkpoint_over, struct checkpoint, over, status 
 void checkpoint_fail(struct checkpoint *c, status s)
 {
     struct filesystem *fs = c->fs;
-    if (!is_ok(c->failure))
+    if (!is_ok(c->failure) || c->switching)
         return;
     c->failure = s;
     fs->checkpoint_epoch = 0; /* nobody need tell of changes any more */
@@ -49,12 +49,7 @@ void checkpoint_fail(struct checkpoint *c, status s)
 
 closure_method(cancel_handler, checkpoint_cancelled, struct checkpoint, cancelled, status why)
 {
-    struct checkpoint *c = owner();
-    checkpoint_fail(c, why);
-    if (c->waiting) {
-        c->waiting = false;
-        checkpoint_end(c, why);
-    }
+    checkpoint_fail(owner(), why);
 }
 
 /* Every step begins with this: true, it was the last one. */
@@ -70,6 +65,21 @@ static bool checkpoint_failed(struct checkpoint *c, status s)
 
 /* --- the superblock --------------------------------------------------------------------------- */
 
+/* Which superblock is on the disk is not known any more: neither chain is used for anything else
+   until one is, or nothing is written at all. */
+static void checkpoint_switch_failed(struct checkpoint *c, status s)
+{
+    struct filesystem *fs = c->fs;
+    bool over = !is_ok(fs->broken) || status_errno(s) == ECANCELED;
+    if (!over && ++c->switch_failures < SWITCH_FAILURES_MOST) {
+        checkpoint_catch_up(c);
+        return;
+    }
+    if (!over)
+        log_break(fs, s);
+    checkpoint_end(c, s);
+}
+
 closure_method(status_handler, checkpoint_switched, struct checkpoint, switched, status s)
 {
     struct checkpoint *c = owner();
@@ -78,18 +88,14 @@ closure_method(status_handler, checkpoint_switched, struct checkpoint, switched,
         fs->segments->epoch_whole = fs->segments->epoch;
         segments_switched(fs);
         checkpoint_end(c, STATUS_OK);
-    } else if (!is_ok(fs->broken) || status_errno(s) == ECANCELED) {
-        checkpoint_end(c, s); /* neither chain is used for anything else */
     } else {
-        c->waiting = true; /* checkpoint_consider tries again */
-        log_room_changed(fs, s);
+        checkpoint_switch_failed(c, s);
     }
 }
 
 static void checkpoint_switch(struct checkpoint *c)
 {
     c->switching = true;
-    c->waiting = false;
     c->fs->checkpoint_epoch = 0;
     c->super = (struct super_update){.what = SUPER_CHECKPOINT,
                                      .checkpoint_block = c->first_block,
@@ -103,7 +109,9 @@ static void checkpoint_switch(struct checkpoint *c)
 closure_method(status_handler, checkpoint_caught_up, struct checkpoint, caught_up, status s)
 {
     struct checkpoint *c = owner();
-    if (!checkpoint_failed(c, s))
+    if (c->switching && !is_ok(s))
+        checkpoint_switch_failed(c, s);
+    else if (!checkpoint_failed(c, s))
         checkpoint_switch(c);
 }
 
@@ -237,14 +245,8 @@ static void checkpoint_start(struct filesystem *fs)
 
 void checkpoint_consider(struct filesystem *fs, bool force)
 {
-    struct checkpoint *c = fs->checkpoint;
-    if (!fs->writable || !fs->log)
+    if (!fs->writable || !fs->log || fs->checkpoint)
         return;
-    if (c) {
-        if (c->waiting)
-            checkpoint_switch(c);
-        return;
-    }
     if (force || (segment_compaction_due(fs) && log_position(fs) >= fs->segments->retry_position))
         checkpoint_start(fs);
 }
@@ -255,8 +257,4 @@ void checkpoint_abandon(struct filesystem *fs)
     if (!c)
         return;
     checkpoint_fail(c, status_error(ECANCELED, "fs: the filesystem is being unmounted", 0));
-    if (c->waiting) {
-        c->waiting = false;
-        checkpoint_end(c, c->failure);
-    }
 }

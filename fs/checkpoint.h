@@ -18,8 +18,8 @@
    changes meanwhile.  A failure before the superblock is written (of memory, of the device, no
    segment) ends the compaction, and the log goes on as it was; the next one is begun when the log
    has grown by RETRY_BYTES, or when there is no other room.  After a failure to write the
-   superblock nobody knows which one is on the disk; so both ways are kept, and it is written again
-   after the next commit. */
+   superblock nobody knows which one is on the disk; so both ways are kept while it is written
+   again, SWITCH_FAILURES_MOST times, and then nothing is written any more. */
 #pragma once
 
 #include "fs/internal.h"

@@ -4,10 +4,11 @@
 #include "fs/checkpoint.h"
 #include "fs/log_state.h"
 
-#define STEP_BYTES   (64 * KiB)
-#define STEP_LOOKS   2048u
-#define BATCH_GROUPS 8u
-#define RETRY_BYTES  (1 * MiB)
+#define STEP_BYTES           (64 * KiB)
+#define STEP_LOOKS           2048u
+#define BATCH_GROUPS         8u
+#define RETRY_BYTES          (1 * MiB)
+#define SWITCH_FAILURES_MOST 8u
 
 /* What there is to say, in this order. */
 enum checkpoint_part {
@@ -43,8 +44,8 @@ struct checkpoint {
     u64 said_bytes; /* in this step */
     u32 looks;
     bool ended;     /* everything was said */
-    bool switching; /* the superblock is being written, or was once, */
-    bool waiting;   /* and that failed */
+    bool switching; /* the superblock is being written, or was once: there is no way back */
+    u32 switch_failures;
     status failure; /* it ends without a result */
 
     struct thunk step;
