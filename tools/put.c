@@ -8,6 +8,7 @@
 #include "tools/put.h"
 #include "tools/image.h"
 #include "tools/mounted.h"
+#include "tools/tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -324,26 +325,23 @@ static void entry_put(struct put *p, struct inode *directory, const char *name, 
 static struct inode *place_find(struct put *p, const char *host, const char *path, char **name)
 {
     struct inode *there = mounted_find(p->mounted, path);
-    char *normal = realpath(host, NULL);
-    const char *base = normal ? strrchr(normal, '/') + 1 : host;
-    *name = text_copy(base);
+    char *normal = path_normal(host);
+    const char *base = strrchr(normal, '/');
+    *name = text_copy(base ? base + 1 : "");
     free(normal);
     if (there && inode_type(there) == INODE_DIRECTORY) {
         u64 length = strlen(host);
-        bool contents =
-            !**name || (length >= 2 && !strcmp(host + length - 2, "/.")) || !strcmp(host, ".");
-        if (contents) {
+        if (!**name || (length >= 2 && !strcmp(host + length - 2, "/."))) {
             free(*name);
             *name = NULL;
         }
         return there;
     }
-    char *folder = text_copy(path), *slash;
-    while ((slash = strrchr(folder, '/')) && !slash[1] && slash > folder)
-        *slash = 0;
+    char *folder = path_normal(path), *slash = strrchr(folder, '/');
     free(*name);
-    *name = text_copy(slash + 1);
-    *slash = 0;
+    *name = text_copy(slash ? slash + 1 : folder);
+    if (slash)
+        *slash = 0;
     struct inode *i = mounted_lookup(p->mounted, *folder ? folder : "/", PATH_LAST_FOLLOWED);
     free(folder);
     return i;
