@@ -58,7 +58,8 @@ void inode_clean(struct inode *i);
 status data_void_secure(struct inode *i, u64 first, u64 end);
 /* Drops cached pages [first, end), dirty ones too, and voids what is being written of them. */
 void data_void(struct inode *i, u64 first, u64 end);
-/* Writes back all dirty pages of i; the next commit waits for them (rename over a file).  ENOMEM. */
+/* Writes back all dirty pages of i; the next commit waits for them (rename over a file).  ENOMEM.
+ */
 status data_order(struct inode *i);
 /* Everything of an inode that is going away: pages, writes, blocks (its FORGET is logged). Cannot
    fail; after data_forget_secure no block is lost to memory either. */
