@@ -32,6 +32,7 @@ struct builder {
     struct filesystem fs; /* names and attributes only */
     u64 next_inode;
     bool root_given; /* the root has attributes of its own */
+    u8 said;         /* what inode.said is in those that the log has; another one each time */
     struct build_file *files, *files_last;
     builder_tail tail; /* NULL: none */
 

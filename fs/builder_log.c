@@ -194,10 +194,15 @@ static void put_inode(struct log_writer *w, const struct inode *i)
     }
 }
 
+/* Each with its inode, so that who replays has that at hand. */
 static void put_entries(struct log_writer *w, const struct inode *directory)
 {
     for (u32 place = 0; place < directory->places; place++) {
         const struct entry *e = directory->entries[place];
+        if (e->inode->said != w->builder->said) {
+            e->inode->said = w->builder->said;
+            put_inode(w, e->inode);
+        }
         struct record_link l = {
             .directory = directory->number, .inode = e->inode->number, .name_bytes = e->name_bytes};
         log_put(w, &l.r, sizeof(l), RECORD_LINK, e->name, e->name_bytes, NULL, 0);
@@ -231,11 +236,8 @@ static void put_run(struct log_writer *w, const struct build_file *f, const stru
 static void put_tree(struct log_writer *w)
 {
     struct builder *b = w->builder;
-    for (u64 number = INODE_ROOT; number < b->next_inode; number++) {
-        const struct inode *i = inode_find(&b->fs, number);
-        if (i && (i->links || i == b->fs.root))
-            put_inode(w, i);
-    }
+    b->said++;
+    put_inode(w, b->fs.root);
     for (u64 number = INODE_ROOT; number < b->next_inode; number++) {
         const struct inode *i = inode_find(&b->fs, number);
         if (i && i->type == INODE_DIRECTORY)

@@ -15,18 +15,6 @@
 #define PLACES_MOST   (1u << 30)
 #define PLACES_SHRINK 1024u /* smaller arrays stay as they are */
 
-bool name_valid(const char *name, u64 bytes)
-{
-    if (bytes == 0 || bytes > NAME_BYTES_MOST)
-        return false;
-    if (name[0] == '.' && (bytes == 1 || (bytes == 2 && name[1] == '.')))
-        return false;
-    for (u64 at = 0; at < bytes; at++)
-        if (name[at] == '/' || name[at] == 0)
-            return false;
-    return true;
-}
-
 /* Every component of every path comes through here, and most names are short: the first word of a
    name (zeros follow what is shorter) is read once, for the hash and for the comparison.  Entries
    are padded so that theirs can be read too. */
@@ -57,6 +45,30 @@ static inline u64 name_head(const char *name, u64 bytes)
     return head;
 }
 
+#define EACH_BYTE(byte) ((byte)*0x0101010101010101ull)
+
+/* Eight bytes of which none is zero or a slash. */
+static inline bool word_valid(u64 word)
+{
+    u64 slash = word ^ EACH_BYTE('/');
+    return !(((word - EACH_BYTE(1)) & ~word & EACH_BYTE(0x80)) |
+             ((slash - EACH_BYTE(1)) & ~slash & EACH_BYTE(0x80)));
+}
+
+bool name_valid(const char *name, u64 bytes)
+{
+    if (bytes == 0 || bytes > NAME_BYTES_MOST)
+        return false;
+    if (bytes < 8) {
+        u64 head = name_head(name, bytes);
+        return head != '.' && head != ('.' << 8 | '.') && word_valid(head | ~0ull << bytes * 8);
+    }
+    for (u64 at = 0; at < bytes; at += 8)
+        if (!word_valid(load64(name + min(at, bytes - 8))))
+            return false;
+    return true;
+}
+
 #define NAME_MULTIPLIER 0x9e3779b97f4a7c15ull
 
 /* Folding the upper half down before each product lets every byte reach the bits of the result,
@@ -78,12 +90,6 @@ static u32 tail_hash(u64 hash, const char *name, u64 bytes)
         hash ^= hash >> 32;
     }
     return (u32)((hash * NAME_MULTIPLIER) >> 32);
-}
-
-static u32 name_hash(const char *name, u64 bytes)
-{
-    u32 hash = head_hash(name_head(name, bytes));
-    return bytes <= 8 ? hash : tail_hash(hash, name, bytes);
 }
 
 static u32 entry_hash(const struct entry *e)
@@ -259,7 +265,7 @@ static void places_skip(struct inode *directory)
 }
 
 /* Makes place_next a free place. */
-static status place_secure(struct inode *directory)
+static __attribute__((noinline)) status place_search(struct inode *directory)
 {
     places_skip(directory);
     u32 capacity = directory->places_capacity;
@@ -272,6 +278,14 @@ static status place_secure(struct inode *directory)
     directory->place_next = 0;
     places_skip(directory);
     return STATUS_OK;
+}
+
+static inline status place_secure(struct inode *directory)
+{
+    if (directory->place_next == directory->places &&
+        directory->places < directory->places_capacity)
+        return STATUS_OK;
+    return place_search(directory);
 }
 
 static void place_free(struct inode *directory, u32 place)
@@ -296,21 +310,36 @@ static u64 entry_bytes(u64 name_bytes)
     return offsetof(struct entry, name) + max(name_bytes, sizeof(u64));
 }
 
+/* An entry of which the accounts do not know yet. */
+static struct entry *entry_make(struct inode *directory, const char *name, u64 bytes)
+{
+    struct entry *e = arena_allocate(&directory->fs->arena, entry_bytes(bytes));
+    if (!e)
+        return NULL;
+    u64 head = name_head(name, bytes);
+    e->directory = directory;
+    e->name_bytes = (u8)bytes;
+    memcpy(e->name, &head, sizeof(head));
+    if (bytes > sizeof(head))
+        memcpy(e->name, name, bytes);
+    return e;
+}
+
+static status entry_no_memory(const struct inode *directory)
+{
+    return status_error(ENOMEM, "fs: no memory for a directory entry", directory->number);
+}
+
 status entry_prepare(struct inode *directory, const char *name, u64 bytes, struct entry **made)
 {
-    struct filesystem *fs = directory->fs;
     status secured = place_secure(directory);
     if (!is_ok(secured))
         return secured;
-    struct entry *e = arena_allocate(&fs->arena, entry_bytes(bytes));
+    struct entry *e = entry_make(directory, name, bytes);
     if (!e)
-        return status_error(ENOMEM, "fs: no memory for a directory entry", directory->number);
-    e->directory = directory;
+        return entry_no_memory(directory);
     e->inode = NULL;
-    e->place = name_hash(name, bytes); /* for entry_attach */
-    e->name_bytes = (u8)bytes;
-    memset(e->name, 0, sizeof(u64));
-    memcpy(e->name, name, bytes);
+    e->place = entry_hash(e); /* for entry_attach */
     *made = e;
     return STATUS_OK;
 }
@@ -320,11 +349,11 @@ void entry_discard(struct entry *e)
     arena_free(&e->directory->fs->arena, e, entry_bytes(e->name_bytes));
 }
 
-void entry_attach(struct entry *e, struct inode *i)
+/* At place_next, which its slot names already. */
+static inline void entry_enter(struct entry *e, struct inode *i)
 {
     struct inode *directory = e->directory;
     struct filesystem *fs = directory->fs;
-    slot_add(directory, e->place, directory->place_next);
     e->inode = i;
     e->said = fs->checkpoint_epoch;
     e->place = directory->place_next++;
@@ -339,14 +368,39 @@ void entry_attach(struct entry *e, struct inode *i)
     i->entry = e;
 }
 
-/* The caller has looked at everything that FORMAT.md asks of a LINK. */
+void entry_attach(struct entry *e, struct inode *i)
+{
+    slot_add(e->directory, e->place, e->directory->place_next);
+    entry_enter(e, i);
+}
+
+static inline bool entry_is(const struct entry *e, u64 head, const char *name, u64 bytes)
+{
+    return load64(e->name) == head && e->name_bytes == bytes &&
+           (bytes <= 8 || memcmp(e->name, name, bytes) == 0);
+}
+
+/* One way through the slots for both: that the name is not there, and where it will be. */
 status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes)
 {
-    struct entry *e;
-    status prepared = entry_prepare(directory, name, bytes, &e);
-    if (is_ok(prepared))
-        entry_attach(e, i);
-    return prepared;
+    status secured = place_secure(directory);
+    if (!is_ok(secured))
+        return secured;
+    u64 head = name_head(name, bytes);
+    u32 hash = head_hash(head);
+    if (bytes > 8)
+        hash = tail_hash(hash, name, bytes);
+    u32 *slots = slots_of(directory), mask = slots_mask(directory), at = hash, slot;
+    for (; (slot = slots[at & mask]); at++)
+        if (!((slot ^ hash) & ~mask) &&
+            entry_is(directory->entries[(slot & mask) - 1], head, name, bytes))
+            return status_error(EEXIST, "fs: the name exists", directory->number);
+    struct entry *e = entry_make(directory, name, bytes);
+    if (!e)
+        return entry_no_memory(directory);
+    slots[at & mask] = (hash & ~mask) | (directory->place_next + 1);
+    entry_enter(e, i);
+    return STATUS_OK;
 }
 
 /* Another name of an inode whose newest one goes: only messages and ".." use i->entry, and a

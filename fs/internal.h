@@ -262,6 +262,7 @@ void inode_index_remove(struct inode *i);
 void directory_release(struct inode *directory);
 bool name_valid(const char *name, u64 bytes);
 struct entry *entry_find(struct inode *directory, const char *name, u64 bytes);
+/* EEXIST, ENOSPC, ENOMEM. */
 status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes);
 void entry_unlink(struct entry *e);
 /* The halves of entry_link: everything that can fail, and the rest.  `name` was not there. */
@@ -327,6 +328,9 @@ struct replay {
     u64 next_block; /* NEXT was seen: the log goes on there; 0: it was not */
     u32 next_blocks;
     u64 next_sequence;
+    struct inode
+        *directory;     /* of the last LINK, and the last inode that was made: mostly they are */
+    struct inode *made; /* the next record's too.  NULL: look */
 };
 status replay_group(struct replay *r, const struct group *g);
 /* After the last group: what was unlinked while open is forgotten. */

@@ -57,6 +57,7 @@ status replay_inode(struct replay *r, const struct record *record)
         status created = inode_replay_new(r->fs, n, &i);
         if (!is_ok(created))
             return created;
+        r->made = i;
     }
     if (i->type != n->type)
         return status_error(EBADMSG, "fs: damaged: an inode changes its type", n->number);
@@ -84,8 +85,11 @@ status replay_link(struct replay *r, const struct record *record)
     status named = link_check(l);
     if (!is_ok(named))
         return named;
-    struct inode *directory = inode_find(r->fs, l->directory);
-    struct inode *i = inode_find(r->fs, l->inode);
+    struct inode *directory = r->directory, *i = r->made;
+    if (!directory || directory->number != l->directory)
+        r->directory = directory = inode_find(r->fs, l->directory);
+    if (!i || i->number != l->inode)
+        i = inode_find(r->fs, l->inode);
     if (!directory_attached(directory))
         return status_error(EBADMSG, "fs: damaged: a name in what is no directory", l->directory);
     if (!i)
@@ -94,10 +98,11 @@ status replay_link(struct replay *r, const struct record *record)
         return status_error(EBADMSG, "fs: damaged: a directory with two names", l->inode);
     if (i->type == INODE_SYMLINK && !i->target)
         return status_error(EBADMSG, "fs: damaged: a symbolic link without a target", l->inode);
-    if (entry_find(directory, l->name, l->name_bytes))
+    status linked = entry_link(directory, i, l->name, l->name_bytes);
+    if (status_errno(linked) == EEXIST)
         return status_error(EBADMSG, "fs: damaged: the same name twice in a directory",
                             l->directory);
-    return entry_link(directory, i, l->name, l->name_bytes);
+    return linked;
 }
 
 status replay_unlink(struct replay *r, const struct record *record)
@@ -290,5 +295,6 @@ status replay_forget(struct replay *r, const struct record *record)
             return s;
     }
     inode_forget(r->fs, i);
+    r->directory = r->made = NULL;
     return STATUS_OK;
 }
