@@ -28,6 +28,8 @@
 /* What programs have written and the disk has not may take a quarter of memory, or this much. */
 #define DIRTY_PAGES_LEAST  64
 #define END_WAIT_NS        (30 * NS_PER_SECOND) /* for what the program wrote to be durable */
+#define DIRTY_SHARE        5 /* the part of free memory that may wait to be written, as in Linux */
+#define DIRTY_PAGES_MOST   16384ull
 #define BYTES_AS_KIB(size) (u32)((size) >> 10)
 
 static struct machine {
@@ -164,6 +166,7 @@ static void root_mount(void)
         .cache_pages_most = max(free_pages, 2ull * CACHE_FREE_PAGES) - CACHE_FREE_PAGES,
         .dirty_pages_most = max(free_pages / 4, (u64)DIRTY_PAGES_LEAST),
         .read_only = boot_option("read_only") != NULL,
+        .dirty_pages_most = min(free_pages / DIRTY_SHARE, DIRTY_PAGES_MOST),
         .time_ns = time_now,
         .protect = memory_protect_handler(),
         .unmap = memory_unmap_handler(),
