@@ -117,8 +117,10 @@ closure_method(status_handler, background_ended, struct data, background_done, s
 {
     struct data *d = owner();
     d->background_runs = false;
-    if (!is_ok(s))
+    if (!is_ok(s)) {
+        d->failing = true; /* out of memory too: it is not begun again at once */
         rooms_end(d, s);
+    }
     if (d->interval || (is_ok(s) && data_throttled(d->fs)))
         data_commit_ask(d->fs);
     d->interval = false;

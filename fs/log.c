@@ -36,6 +36,7 @@ status log_make(struct filesystem *fs, const struct log_end *end)
     log->fs = fs;
     log->super_sector = sector;
     list_init(&log->ready);
+    list_init(&log->spares);
     list_init(&log->supers);
     stream_init(&log->stream, fs, segment_take);
     stream_place(&log->stream, end->block, end->blocks, end->at, end->sequence);
@@ -71,6 +72,7 @@ void log_release(struct filesystem *fs)
     stream_release(&log->stream);
     while (log->ready_count)
         group_free(fs, ready_pop(log));
+    groups_spare_release(log);
     deallocate(h, log->tail.zeros, GROUP_BYTES_MOST);
     deallocate(h, log->super_sector, SUPERBLOCK_BYTES);
     deallocate(h, log, sizeof(*log));

@@ -8,6 +8,8 @@
 #define LOG_GROUPS_MOST 16u
 /* A commit comes by itself when that many are full. */
 #define LOG_GROUPS_MANY 4u
+/* Groups that are kept when they are not needed. */
+#define GROUPS_SPARE_MOST 4u
 /* The longest record of a commit's own, and the longest run of them in one begin and end. */
 #define COMMIT_RECORD_BYTES 80u
 #define COMMIT_BEGIN_MOST   4096u
@@ -89,6 +91,8 @@ struct log {
     bool ending;       /* filesystem_end: nothing that grows */
     struct list ready; /* groups for what commits write */
     u32 ready_count;
+    struct list spares; /* and some that nobody needs now: stream.c */
+    u32 spares_count;
     u32 dirty_records;   /* reserved for commits */
     u64 forced_position; /* where the last compaction was forced; see log_room */
     bool super_due;      /* the superblock on the disk says CLEAN, or another size */
@@ -107,6 +111,9 @@ struct log {
     struct status_handler super_step;
     struct filesystem_ending ending_state;
 };
+
+/* stream.c */
+void groups_spare_release(struct log *log);
 
 /* log.c */
 /* Memory for what the commit that begins may write.  ENOMEM. */

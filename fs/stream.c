@@ -1,7 +1,7 @@
 /* Groups: gathered, sealed, placed, written.  See fs/stream.h; FORMAT.md, sections 3 and 4.
 
    Called by log.c and commit.c for the log, and by checkpoint.c for a checkpoint. */
-#include "fs/stream.h"
+#include "fs/log_state.h"
 
 #define TURN_BYTES 512u
 _Static_assert(sizeof(struct group) + sizeof(struct record_segment) + sizeof(struct record_next) <=
@@ -15,9 +15,44 @@ static struct log_group *group_of(struct list *l)
 
 /* --- memory ----------------------------------------------------------------------------------- */
 
+/* So much memory in one piece is hard to have again once the page cache has had it; so a few
+   groups are kept. */
+static struct log_group *spare_pop(struct log *log)
+{
+    struct list *l = log ? list_pop_front(&log->spares) : NULL;
+    if (!l)
+        return NULL;
+    struct log_group *g = group_of(l);
+    u8 *memory = g->memory;
+    log->spares_count--;
+    *g = (struct log_group){.memory = memory, .capacity = GROUP_BYTES_MOST};
+    return g;
+}
+
+static bool spare_push(struct log *log, struct log_group *g)
+{
+    if (!log || g->capacity != GROUP_BYTES_MOST || log->spares_count == GROUPS_SPARE_MOST)
+        return false;
+    list_push_back(&log->spares, &g->link);
+    log->spares_count++;
+    return true;
+}
+
+void groups_spare_release(struct log *log)
+{
+    heap h = log->fs->environment.heap;
+    for (struct log_group *g; (g = spare_pop(log));) {
+        deallocate(h, g->memory, g->capacity);
+        deallocate(h, g, sizeof(*g));
+    }
+}
+
 struct log_group *group_make(struct filesystem *fs, u32 capacity)
 {
     heap h = fs->environment.heap;
+    struct log_group *spare = capacity == GROUP_BYTES_MOST ? spare_pop(fs->log) : NULL;
+    if (spare)
+        return spare;
     struct log_group *g = allocate_zero(h, sizeof(*g));
     u8 *memory = allocate(h, capacity);
     if (!g || !memory) {
@@ -32,7 +67,7 @@ struct log_group *group_make(struct filesystem *fs, u32 capacity)
 
 void group_free(struct filesystem *fs, struct log_group *g)
 {
-    if (!g)
+    if (!g || spare_push(fs->log, g))
         return;
     deallocate(fs->environment.heap, g->memory, g->capacity);
     deallocate(fs->environment.heap, g, sizeof(*g));
