@@ -270,9 +270,10 @@ static void work_truncate(struct crash_worker *w)
 static void zeroed_in_part(struct crash_worker *w, struct model_inode *i, u64 offset, u64 bytes)
 {
     static u8 old[WRITE_MOST], found[WRITE_MOST];
-    u64 within = offset < i->length ? min(min(bytes, i->length - offset), WRITE_MOST) : 0, got = 0;
-    if (!within)
+    u64 within = min(bytes, (u64)WRITE_MOST), got = 0;
+    if (offset >= i->length)
         return;
+    within = min(within, i->length - offset);
     memcpy(old, i->bytes + offset, within);
     model_write(w->model, i, offset, NULL, within);
     model_write(w->model, i, offset, old, within);
