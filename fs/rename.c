@@ -77,7 +77,8 @@ static status rename_check(const struct rename *n)
 static u64 rename_bytes(const struct rename *n)
 {
     u64 bytes = align_up(sizeof(struct record_rename) + n->from_bytes + n->to_bytes, 8);
-    return bytes + (n->flags == RENAME_RECORD_REPLACE ? name_gone_bytes(n->target->inode) : 0);
+    bool replaces = n->target && n->flags == RENAME_RECORD_REPLACE;
+    return bytes + (replaces ? name_gone_bytes(n->target->inode) : 0);
 }
 
 static status rename_secure(struct rename *n)
@@ -175,7 +176,7 @@ status inode_rename(struct inode *from, const char *from_name, u64 from_bytes, s
             entry_unlink(n.target);
     }
     rename_touch(&n, moved);
-    if (n.flags == RENAME_RECORD_REPLACE)
+    if (other && n.flags == RENAME_RECORD_REPLACE)
         name_gone(other, change_time(n.fs, other->changed_ns));
     return STATUS_OK;
 }
