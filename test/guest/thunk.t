@@ -76,7 +76,7 @@ refused "a config that is not JSON" 2 "script" run --config "$WORK/script" true
 printf '{"Args": ["x"], "Kloud": 1}' >"$WORK/config"
 refused "a config's key that is not known" 2 "Kloud" run --config "$WORK/config" true
 refused "an image that is not there" 1 "absent" run --disk "$WORK/absent"
-refused "an image that is none" 1 "text: .*too small" ls "$WORK/text"
+refused "an image that is none" 1 "text: .*too short" ls "$WORK/text"
 head -c 1048576 /dev/zero >"$WORK/zeroes"
 refused "an image of zeroes" 1 "zeroes" ls "$WORK/zeroes"
 
