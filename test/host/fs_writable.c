@@ -128,7 +128,7 @@ status writable_wait_room(struct writable *v)
 status writable_remount(struct writable *v, bool ended)
 {
     struct host_result r;
-    status s = STATUS_OK;
+    status s;
     clock_of = v;
     if (ended) {
         filesystem_end(v->fs, host_result_init(&r));

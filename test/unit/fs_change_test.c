@@ -255,9 +255,10 @@ static u64 names_there(int fd)
     DIR *d = fdopendir(again_fd);
     u64 count = 0;
     must(d);
-    while (readdir(d))
+    while (d && readdir(d))
         count++;
-    closedir(d);
+    if (d)
+        closedir(d);
     return count - 2;
 }
 
