@@ -88,19 +88,20 @@ static status log_full(struct log *log)
 }
 
 /* What is buffered takes less when it is written; a compaction makes room then, when anything was
-   logged since the last one that was begun here. */
+   changed since the last one that was begun here (a change that is refused may still leave a dirty
+   inode, which commits log). */
 static status room_compact(struct log *log)
 {
     struct filesystem *fs = log->fs;
     if (!list_empty(&log->stream.groups))
         return log_full(log);
     if (!fs->checkpoint) {
-        if (log->forced_position && log->position <= log->forced_position)
+        if (log->forced_changes == log->changes + 1)
             return status_error(ENOSPC, "fs: no space for the log", log->position);
         checkpoint_consider(fs, true);
         if (!fs->checkpoint)
             return status_error(ENOSPC, "fs: no space for the log", log->position);
-        log->forced_position = max(log->position, 1ull);
+        log->forced_changes = log->changes + 1;
     }
     return status_error(EAGAIN, "fs: the log is being compacted", log->position);
 }
@@ -146,6 +147,7 @@ status log_begin(struct filesystem *fs, u64 bytes, enum log_growth growth)
         if (!is_ok(s))
             return s;
     }
+    log->changes++;
     log->begun = true;
     return STATUS_OK;
 }

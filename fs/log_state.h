@@ -93,9 +93,10 @@ struct log {
     u32 ready_count;
     struct list spares; /* and some that nobody needs now: stream.c */
     u32 spares_count;
-    u32 dirty_records;   /* reserved for commits */
-    u64 forced_position; /* where the last compaction was forced; see log_room */
-    bool super_due;      /* the superblock on the disk says CLEAN, or another size */
+    u32 dirty_records;  /* reserved for commits */
+    u64 changes;        /* that were logged */
+    u64 forced_changes; /* with which the last compaction was forced; see log_room */
+    bool super_due;     /* the superblock on the disk says CLEAN, or another size */
     struct commit commit;
     struct log_tail tail;
     struct log_tick interval;
