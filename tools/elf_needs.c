@@ -307,11 +307,12 @@ void elf_needs_add(struct tree *t, const char *path, enum needs_manner manner)
     free(real);
     const char *interpreter = n.objects[0]->interpreter;
     folders_find(&n, interpreter);
-    if (interpreter && manner == NEEDS_ALL) {
+    if (interpreter) {
         enum elf_refusal r = elf_refuse(interpreter);
-        if (r != ELF_RUNNABLE)
+        if (r != ELF_RUNNABLE && manner == NEEDS_ALL)
             die(EXIT_FAILED, "%s: its interpreter %s %s", path, interpreter, elf_refusal_text(r));
-        object_take(&n, interpreter, n.objects[0]);
+        if (r == ELF_RUNNABLE)
+            object_take(&n, interpreter, n.objects[0]);
     }
     for (u32 i = 0; i < n.count; i++)
         object_follow(&n, n.objects[i]);

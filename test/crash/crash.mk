@@ -11,4 +11,4 @@ $(BUILD)/crash/steps_check: $(BUILD)/host/test/crash/steps_check.o $(HOST_LIBRAR
 	$(CC) $(ASAN) -o $@ $^ -lm
 
 TEST_NEEDS += $(BUILD)/crash/steps $(BUILD)/crash/steps_check
-SOAK_TESTS += $(sort $(wildcard test/crash/*.t))
+SOAK_TESTS += $(sort $(wildcard test/crash/*.t)) test/guest/writes.t

@@ -36,6 +36,10 @@ same "calls that write" "$WORK/files" /dev/null "$WORK/write"
 OPTIONS=(-c 2)
 same "calls that write, with two CPUs" "$WORK/files" /dev/null "$WORK/write"
 
+OPTIONS=()
+cp "$programs/syscalls_shm" "$WORK/shm"
+same "shared memory and timers" "$WORK/files" /dev/null "$WORK/shm"
+
 cp "$programs/syscalls_readonly" "$WORK/syscalls_readonly"
 "$THUNK" run --timeout "$LIMIT" --kernel-arg read_only --add "$WORK/files:/data" --cwd /data "$WORK/syscalls_readonly" \
     </dev/null >"$WORK/guest.out" 2>&1
