@@ -101,7 +101,7 @@ static void test_growth(u64 seed)
     static u8 data[65536], got[65536];
     struct machine_image o = {
         .bytes = 16 * MiB, .built_bytes = 2 * MiB, .files = 5, .checksums = true, .seed = seed};
-    u64 bytes;
+    u64 bytes = 0;
     char why[400];
     status s;
     compacted_init(&c, &disk, &o);
