@@ -15,6 +15,7 @@ status data_start(struct filesystem *fs)
         return status_error(ENOMEM, "fs: no memory for writing", 0);
     u64 most = fs->environment.dirty_pages_most;
     d->dirty_most = max(most ? most : DIRTY_PAGES_USUAL, (u64)DIRTY_PAGES_LEAST);
+    d->dirty_most = min(d->dirty_most, (u64)DIRTY_PAGES_MOST);
     d->fs = fs;
     list_init(&d->files);
     list_init(&d->flight);

@@ -148,6 +148,7 @@ static void data_write_pages(struct data_write *w, struct page **pages)
     struct filesystem *fs = w->fs;
     for (u32 n = 0; n < w->blocks; n++) {
         struct page *p = w->pages[n] = pages[n];
+        assert(p);
         cache_page_clean(p);
         if (p->flags & PAGE_RESERVED && w->kind != WRITE_NEW)
             space_unreserve(fs, 1); /* it was mapped meanwhile */

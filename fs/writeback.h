@@ -116,7 +116,8 @@ struct space_bucket {
 #define FLIGHT_SYNC         32u /* those of one sync */
 #define DIRTY_PAGES_USUAL   4096u
 #define DIRTY_PAGES_LEAST   64u
-#define EXTENTS_FOR_ONE_MAP 2u /* the new one, and what an old one leaves behind it */
+#define DIRTY_PAGES_MOST    49152u /* page.writes counts further */
+#define EXTENTS_FOR_ONE_MAP 2u     /* the new one, and what an old one leaves behind it */
 
 enum write_kind {
     WRITE_IN_PLACE, /* the blocks are the page's already */
