@@ -21,14 +21,13 @@
 #include "runtime/format.h"
 #include "unix/unix.h"
 
-#define EXIT_MACHINE     1         /* the program never began */
-#define MEMORY_LEAST     (2 * MiB) /* usable; less is not even tried */
-#define MEMORY_ADVICE    "give the machine at least 8M (-m 8M)"
-#define CACHE_FREE_PAGES 64 /* the page cache leaves at least that much */
-/* What programs have written and the disk has not may take a quarter of memory, or this much. */
-#define DIRTY_PAGES_LEAST  64
+#define EXIT_MACHINE       1         /* the program never began */
+#define MEMORY_LEAST       (2 * MiB) /* usable; less is not even tried */
+#define MEMORY_ADVICE      "give the machine at least 8M (-m 8M)"
+#define CACHE_FREE_PAGES   64                   /* the page cache leaves at least that much */
 #define END_WAIT_NS        (30 * NS_PER_SECOND) /* for what the program wrote to be durable */
 #define DIRTY_SHARE        5 /* the part of free memory that may wait to be written, as in Linux */
+#define DIRTY_PAGES_LEAST  64ull
 #define DIRTY_PAGES_MOST   16384ull
 #define BYTES_AS_KIB(size) (u32)((size) >> 10)
 
@@ -157,6 +156,7 @@ static void root_mount(void)
     /* It lives as long as the mount: for ever. */
     static struct filesystem_environment environment;
     u64 free_pages = memory_statistics().free_bytes >> PAGE_ORDER;
+    u64 dirty_pages = min(free_pages / DIRTY_SHARE, DIRTY_PAGES_MOST);
     environment = (struct filesystem_environment){
         .heap = general_heap,
         .pages = page_heap,
@@ -164,9 +164,8 @@ static void root_mount(void)
         .device = machine.disk,
         .executor = &kernel_executor,
         .cache_pages_most = max(free_pages, 2ull * CACHE_FREE_PAGES) - CACHE_FREE_PAGES,
-        .dirty_pages_most = max(free_pages / 4, (u64)DIRTY_PAGES_LEAST),
         .read_only = boot_option("read_only") != NULL,
-        .dirty_pages_most = min(free_pages / DIRTY_SHARE, DIRTY_PAGES_MOST),
+        .dirty_pages_most = max(dirty_pages, DIRTY_PAGES_LEAST),
         .time_ns = time_now,
         .protect = memory_protect_handler(),
         .unmap = memory_unmap_handler(),
