@@ -3,12 +3,15 @@
 
 SETUP_TEST_GOALS  := $(filter test test-% check check-% soak,$(MAKECMDGOALS))
 SETUP_BENCH_GOALS := $(filter bench bench-%,$(MAKECMDGOALS))
+SETUP_FUZZ_GOALS  := $(filter fuzz fuzz-%,$(MAKECMDGOALS))
 SETUP_RUN_GOALS   := $(filter run,$(MAKECMDGOALS))
 
 ifneq ($(SETUP_BENCH_GOALS),)
 SETUP_OUTPUT := $(shell sh tools/setup.sh bench >&2 || echo failed)
 else ifneq ($(SETUP_TEST_GOALS),)
 SETUP_OUTPUT := $(shell sh tools/setup.sh test >&2 || echo failed)
+else ifneq ($(SETUP_FUZZ_GOALS),)
+SETUP_OUTPUT := $(shell sh tools/setup.sh fuzz >&2 || echo failed)
 else ifneq ($(SETUP_RUN_GOALS),)
 SETUP_OUTPUT := $(shell sh tools/setup.sh run >&2 || echo failed)
 endif

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what `make run`, `make test` or `make bench` needs and this machine does not have, by name,
 # through apt-get.  Silent and quick when everything is there.  Called by tools/setup.mk before
-# anything is compiled; `tools/setup.sh --show run|test|bench` only says what is missing.
+# anything is compiled; `tools/setup.sh --show run|test|bench|fuzz` only says what is missing.
 set -eu
 
 show=
@@ -17,12 +17,15 @@ tests="perl clang clang-format clang-tools libclang-rt-14-dev llvm binutils musl
 
 bench="golang-go valgrind"
 
+fuzz="afl++"
+
 case "${1:-}" in
 run) wanted=$build ;;
 test) wanted="$build $tests" ;;
 bench) wanted="$build $tests $bench" ;;
+fuzz) wanted="$build $tests $fuzz" ;;
 *)
-    echo "thunk: write tools/setup.sh [--show] run|test|bench" >&2
+    echo "thunk: write tools/setup.sh [--show] run|test|bench|fuzz" >&2
     exit 2
     ;;
 esac

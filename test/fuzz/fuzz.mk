@@ -24,6 +24,33 @@ export FUZZ_SECONDS
 fuzz: $(FUZZ_TARGETS) $(FUZZ_SEEDERS)
 	BUILD='$(BUILD)' FUZZ_SECONDS='$(FUZZ_LONG_SECONDS)' test/fuzz/fuzz.t
 
+# The same targets for AFL++ (Debian's afl++), each for AFL_SECONDS, from the same seeds; what is found
+# is in $(BUILD)/afl/NAME_fuzz.found.  AFL++ brings the main function that libFuzzer's targets expect.
+AFL_SECONDS ?= 60
+AFL_CC      ?= afl-clang-fast
+AFL_FLAGS   := $(COMMON) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+               -fno-sanitize-recover=all -Wno-missing-prototypes
+AFL_OBJECTS := $(FUZZ_OBJECTS:$(BUILD)/fuzz/object/%=$(BUILD)/afl/object/%)
+AFL_TARGETS := $(BUILD)/afl/fs_reader_fuzz $(BUILD)/afl/fs_writer_fuzz
+
+.PHONY: fuzz-afl
+fuzz-afl: $(AFL_TARGETS) $(FUZZ_SEEDERS)
+	for target in $(AFL_TARGETS); do \
+	    name=$$(basename $$target); \
+	    mkdir -p $(BUILD)/afl/$$name.seeds && \
+	    $(BUILD)/fuzz/$${name%_fuzz}_seeds $(BUILD)/afl/$$name.seeds && \
+	    AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_UI=1 afl-fuzz -t 5000+ \
+	        -V $(AFL_SECONDS) -i $(BUILD)/afl/$$name.seeds -o $(BUILD)/afl/$$name.found -- $$target \
+	        || exit 1; \
+	done
+
+$(BUILD)/afl/object/%.o: %.c
+	@mkdir -p $(@D)
+	$(AFL_CC) $(AFL_FLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/afl/%_fuzz: $(BUILD)/afl/object/test/fuzz/%_fuzz.o $(AFL_OBJECTS)
+	$(AFL_CC) -fsanitize=fuzzer,address,undefined -o $@ $^
+
 $(BUILD)/fuzz/object/%.o: %.c
 	@mkdir -p $(@D)
 	$(CLANG) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
@@ -38,4 +65,4 @@ $(BUILD)/fuzz/%_fuzz: $(BUILD)/fuzz/object/test/fuzz/%_fuzz.o $(FUZZ_LIBRARY)
 $(BUILD)/fuzz/%_seeds: $(BUILD)/fuzz/object/test/fuzz/%_seeds.o $(FUZZ_LIBRARY)
 	$(CLANG) -fsanitize=address,undefined -o $@ $^
 
--include $(shell find $(BUILD)/fuzz -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/fuzz $(BUILD)/afl -name '*.d' 2>/dev/null)
