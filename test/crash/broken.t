@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# A disk that fails, or is read-only, or is gone, from some write on (QEMU's blkdebug): programs get
+# EIO or EROFS, the kernel says what happened, in few lines, and everything ends in bounded time;
+# and what was synced before is there.
+set -u
+. test/crash/lib.sh
+program=$(realpath "$BUILD/crash/broken")
+mkdir "$WORK/empty" "$WORK/bin"
+head -c 3000000 /dev/urandom >"$WORK/unread"
+real=$(command -v qemu-system-x86_64)
+cat >"$WORK/bin/qemu-system-x86_64" <<WRAPPER
+#!/usr/bin/env bash
+words=()
+while [ \$# -gt 0 ]; do
+    if [ "\$1" = -drive ]; then
+        shift
+        words+=(-blockdev "driver=raw,node-name=disk,file.driver=blkdebug,file.config=$WORK/rules,file.image.driver=file,file.image.filename=$WORK/disk.img")
+    else
+        words+=("\$1")
+    fi
+    shift
+done
+exec "$real" "\${words[@]}"
+WRAPPER
+chmod +x "$WORK/bin/qemu-system-x86_64"
+
+# broken NAME ERRNO UNREAD KIND...: from the WRITES-th write on, requests of these kinds fail with
+# ERRNO; UNREAD is how reading what is not in memory ends.
+WRITES=120
+broken() {
+    local name=$1 errno=$2 unread=$3 kind n synced bytes
+    shift 3
+    for n in $(seq "$WRITES"); do
+        printf '[set-state]\nevent = "pwritev"\nstate = "%d"\nnew_state = "%d"\n\n' "$n" $((n + 1))
+    done >"$WORK/rules"
+    for kind in "$@"; do
+        printf '[inject-error]\nevent = "pwritev"\niotype = "%s"\nstate = "%d"\nerrno = "%d"\nonce = "off"\n\n' \
+            "$kind" $((WRITES + 1)) "$errno"
+    done >>"$WORK/rules"
+    rm -f "$WORK/disk.img"
+    "$THUNK" build -o "$WORK/disk.img" --size 48M --add "$WORK/empty:/w" --add "$WORK/unread:/unread" \
+        "$program" /w /unread 2>"$WORK/err"
+    PATH=$WORK/bin:$PATH "$THUNK" run --timeout 60 --keep "$WORK/disk.img" "$program" /w /unread \
+        >"$WORK/out" 2>"$WORK/err" </dev/null
+    status=$?
+    synced=$(awk '$1 == "synced" { n = $2 } END { print n + 0 }' "$WORK/out")
+    grep -q '^end$' "$WORK/out" && [ "$status" -lt 124 ]
+    ok $? "$name: the program and the machine end" || { echo "# status $status"; diagnose "$WORK/err"; tail -5 "$WORK/out" | sed 's/^/# /'; }
+    [ "$synced" -gt 0 ] && grep -q '^first E' "$WORK/out" && grep -q '^then EIO or EROFS, last E' "$WORK/out" &&
+        grep -q '^cached good$' "$WORK/out" && grep -q "^unread $unread\$" "$WORK/out"
+    ok $? "$name: every call says EIO or EROFS, and what is in memory can be read" || { diagnose "$WORK/err"; tail -5 "$WORK/out" | sed 's/^/# /'; }
+    n=$(wc -l <"$WORK/err")
+    [ "$n" -ge 1 ] && [ "$n" -le 12 ]
+    ok $? "$name: the kernel says so, in a few lines" || { echo "# $n lines"; diagnose "$WORK/err"; }
+    "$THUNK" check "$WORK/disk.img" >"$WORK/check" 2>&1
+    ok $? "$name: thunk check finds nothing wrong" || diagnose "$WORK/check"
+    bytes=$("$THUNK" cat "$WORK/disk.img" /w/log 2>"$WORK/err" | wc -c)
+    [ "$bytes" -ge $((synced * 512)) ]
+    ok $? "$name: what was synced is there" || { echo "# $synced synced, $bytes bytes"; diagnose "$WORK/err"; }
+}
+
+broken "writes fail" 5 good write
+broken "the disk turns read-only" 30 good write discard
+broken "flushes fail" 5 good flush
+broken "the disk is gone" 5 EIO read write flush discard
+finish
