@@ -205,18 +205,24 @@ void space_commit_end(struct filesystem *fs)
 {
     struct data *d = fs->data;
     struct space_node *n;
+    struct space_bucket busy = {.first = NULL};
     inodes_live_rest(fs, INODES_RESTED);
     if (!d)
         return;
     while ((n = bucket_pop(&d->frees_committing))) {
         range r = n->node.r;
+        if (flight_meets(d, r.start, range_length(r))) { /* nothing else may be written there yet */
+            bucket_push(&busy, n);
+            busy.blocks += range_length(r);
+            continue;
+        }
         if (trim_take(fs, n))
             continue;
         if (!is_ok(space_give_with(&fs->space, r.start, range_length(r), USE_DATA, &n)))
             space_lose(fs, range_length(r));
         spare_give(fs, n);
     }
-    d->frees_committing.blocks = 0;
+    d->frees_committing = busy;
     trim_begin(fs);
     data_room(fs);
 }

@@ -229,23 +229,30 @@ static status holes_fill(struct inode *i, range blocks)
 
 /* What is written becomes unwritten, where it lies; but for blocks with checksums, which become a
    hole: what is written there next would not match them if the log's older state came back. */
+static status extent_blank(struct inode *i, const struct extent *e, range part)
+{
+    if (e->flags & (MAP_SUMS_INLINE | MAP_SUMS_RUN))
+        return blocks_drop(i, part, ~0ull);
+    if (e->flags & MAP_UNWRITTEN)
+        return STATUS_OK;
+    u64 disk_block = e->disk_block + (part.start - e->node.r.start);
+    return unwritten_map(i, part.start, disk_block, range_length(part));
+}
+
+/* What the cache has goes when the log says so, part by part: after a failure each byte is what it
+   was, or zero, and nothing older. */
 static status blocks_blank(struct inode *i, range blocks)
 {
     status s = data_void_secure(i, blocks.start, blocks.end);
-    if (!is_ok(s))
-        return s;
-    data_void(i, blocks.start, blocks.end);
-    for (u64 at = blocks.start; is_ok(s) && at < blocks.end && i->extents;) {
-        struct range_node *n = range_map_lookup_at_or_next(i->extents, at);
-        if (!n || n->r.start >= blocks.end)
-            break;
-        const struct extent *e = extent_of(n);
-        range part = range_intersection(n->r, range_of(at, blocks.end));
-        if (e->flags & (MAP_SUMS_INLINE | MAP_SUMS_RUN))
-            s = blocks_drop(i, part, ~0ull);
-        else if (!(e->flags & MAP_UNWRITTEN)) /* what it becomes a part of may begin before */
-            s = unwritten_map(i, part.start, e->disk_block + (part.start - n->r.start),
-                              range_length(part));
+    for (u64 at = blocks.start; is_ok(s) && at < blocks.end;) {
+        struct range_node *n = i->extents ? range_map_lookup_at_or_next(i->extents, at) : NULL;
+        range part = range_of(at, n ? min(n->r.start, blocks.end) : blocks.end);
+        if (n && n->r.start <= at) { /* it may begin before: it was joined to what went before */
+            part.end = min(n->r.end, blocks.end);
+            s = extent_blank(i, extent_of(n), part);
+        }
+        if (is_ok(s))
+            data_void(i, part.start, part.end);
         at = part.end;
     }
     return s;

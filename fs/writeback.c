@@ -165,6 +165,16 @@ static void data_write_pages(struct data_write *w, struct page **pages)
     list_push_back(&w->inode->live->writes, &w->link);
 }
 
+bool flight_meets(const struct data *d, u64 disk_block, u64 blocks)
+{
+    list_for_each (&d->flight, at) {
+        const struct data_write *w = container_of(at, struct data_write, state);
+        if (w->disk_block < disk_block + blocks && disk_block < w->disk_block + w->blocks)
+            return true;
+    }
+    return false;
+}
+
 static void write_landed(struct data_write *w, status s);
 
 closure_method(status_handler, data_write_landed, struct data_write, landed, status s)
@@ -173,8 +183,9 @@ closure_method(status_handler, data_write_landed, struct data_write, landed, sta
     write_landed(w, s);
 }
 
-/* Hands the dirty pages from p on to the device, as many as one request takes; *issued of them.
-   EAGAIN: after the next commit.  ENOMEM, ECANCELED. */
+/* Hands the dirty pages from p on to the device, as many as one request takes; *issued of them, 0
+   when a write that was voided is still on its way to their blocks.  EAGAIN: after the next commit.
+   ENOMEM, ECANCELED. */
 static status write_issue(struct writeback *b, struct page *p, u64 end, u32 *issued)
 {
     struct filesystem *fs = b->fs;
@@ -182,6 +193,8 @@ static status write_issue(struct writeback *b, struct page *p, u64 end, u32 *iss
     struct page *pages[WRITE_PAGES_MOST] = {p};
     struct target t;
     u32 count = run_gather(p, end, &t, pages);
+    if (t.kind != WRITE_NEW && flight_meets(d, t.disk_block, count))
+        return STATUS_OK;
     struct data_write *w = data_write_make(p->inode, count);
     if (!w)
         return status_error(ENOMEM, "fs: no memory for writing back", p->inode->number);
@@ -403,6 +416,8 @@ static void writeback_issue(struct writeback *b)
         u32 count = 0;
         struct inode_live *l = p->inode->live;
         status s = write_issue(b, p, b->inode ? b->end : ~0ull, &count);
+        if (is_ok(s) && !count)
+            return; /* until that has landed */
         b->at = first + count;
         if (is_ok(s) && l->dirty_pages == 0) /* it is not among the dirty files any more */
             file_issued(b, l);

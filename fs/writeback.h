@@ -275,6 +275,8 @@ void writeback_start(struct filesystem *fs, struct writeback *w);
 void writeback_cancel(struct writeback *w);
 /* Makes the background write when enough is dirty. */
 void data_balance(struct filesystem *fs);
+/* The device has a write to some of these blocks, which may be nobody's any more. */
+bool flight_meets(const struct data *d, u64 disk_block, u64 blocks);
 /* Asks for a commit, for room. */
 void data_commit_ask(struct filesystem *fs);
 /* There is room again. */

@@ -46,20 +46,27 @@ static void request_answer(struct host_disk *d, struct block_request *r)
     host_run_later_status(r->done, s);
 }
 
+/* The one that has waited longest, or any. */
+static struct block_request *request_choose(struct host_disk *d)
+{
+    struct list *chosen = d->waiting.next;
+    for (u64 skip = d->reorder ? random_below(&d->random, d->in_flight) : 0; skip; skip--)
+        chosen = chosen->next;
+    list_remove(chosen);
+    return container_of(chosen, struct block_request, link);
+}
+
 /* Answers one request a pass, so that what is queued meanwhile is reordered with the rest. */
 closure_method(thunk, disk_serve, struct host_disk, serve)
 {
     struct host_disk *d = owner();
     d->serving = false;
-    struct list *chosen = d->waiting.next;
-    for (u64 skip = d->reorder ? random_below(&d->random, d->in_flight) : 0; skip; skip--)
-        chosen = chosen->next;
-    list_remove(chosen);
+    struct block_request *chosen = request_choose(d);
     if (!list_empty(&d->waiting)) {
         d->serving = true;
         host_run_later(&d->serve);
     }
-    request_answer(d, container_of(chosen, struct block_request, link));
+    request_answer(d, chosen);
 }
 
 closure_method(block_io, disk_take, struct host_disk, io, struct block_request *r)
@@ -89,10 +96,9 @@ closure_method(block_cancel, disk_cancel, struct host_disk, cancel, struct block
 
 bool host_disk_answer(struct host_disk *d)
 {
-    struct list *first = list_pop_front(&d->waiting);
-    if (!first)
+    if (list_empty(&d->waiting))
         return false;
-    request_answer(d, container_of(first, struct block_request, link));
+    request_answer(d, request_choose(d));
     return true;
 }
 

@@ -31,7 +31,8 @@ struct host_disk {
 
 /* A disk of that many bytes, all zero, a multiple of the sector. */
 void host_disk_init(struct host_disk *d, u64 bytes);
-/* Of a silent disk: answers the request that it has had longest; false when there is none. */
+/* Of a silent disk: answers the request that it has had longest, or any when it reorders; false
+ * when there is none. */
 bool host_disk_answer(struct host_disk *d);
 /* No request may be in flight. */
 void host_disk_destroy(struct host_disk *d);

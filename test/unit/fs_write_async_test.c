@@ -132,6 +132,8 @@ static void test_slow(u64 seed, bool failing)
     writable_dirty_pages = random_below(&r, 2) ? 0 : 100;
     writable_init(&shadow_disk, 16 * MiB, host_heap);
     shadows_make();
+    if (random_below(&r, 4))
+        host_disk_reorder(&shadow_disk.disk, seed);
     for (u32 round = 0; round < 4; round++) {
         shadow_disk.disk.silent = true;
         for (u32 n = 0; n < 150; n++)
@@ -204,10 +206,38 @@ static void test_beside_writer(void)
     writable_destroy(&shadow_disk);
 }
 
+/* A device may take two requests in any order: what is on its way to a block is there before
+   anything else goes to it, though the file does not want it any more. */
+static void test_overtaken(void)
+{
+    struct shadow *m = &shadows[0];
+    struct host_result first, second;
+    struct sync_wait wait[2] = {{NULL}, {NULL}};
+    writable_init(&shadow_disk, 16 * MiB, host_heap);
+    shadows_make();
+    shadow_write(m, 0, 4 * BLOCK_BYTES, 1);
+    must(is_ok(writable_sync(&shadow_disk)));
+    shadow_disk.disk.silent = true;
+    shadow_write(m, 0, BLOCK_BYTES, 2);
+    file_sync(shadow_look("a"), 0, ~0ull, SYNC_WRITE, &wait[0], host_result_init(&first));
+    host_run();
+    shadow_allocate(m, ALLOCATE_ZERO | ALLOCATE_KEEP_SIZE, 0, BLOCK_BYTES);
+    shadow_write(m, 0, BLOCK_BYTES, 3);
+    file_sync(shadow_look("a"), 0, ~0ull, SYNC_ALL, &wait[1], host_result_init(&second));
+    host_run();
+    is(shadow_disk.disk.in_flight, 1, "a block gets no second write while one is on its way");
+    must(is_ok(shadow_wait(&second)) && first.applied == 1);
+    drain();
+    must(is_ok(writable_remount(&shadow_disk, false)));
+    shadow_check(m);
+    writable_destroy(&shadow_disk);
+}
+
 int main(void)
 {
     u64 seed = test_seed();
     test_beside_writer();
+    test_overtaken();
     for (u32 n = 0; n < 12; n++)
         test_slow(seed + n, false);
     ok(1, "changes and syncs meet requests in flight");
