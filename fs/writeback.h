@@ -110,9 +110,10 @@ struct space_bucket {
     u64 nodes, blocks;
 };
 
-#define WRITE_PAGES_MOST    64u /* of one request: 256 KiB */
-#define FLIGHT_MOST         64u /* requests with the device */
-#define FLIGHT_BACKGROUND   8u  /* of these, write-back that nobody waits for */
+#define WRITE_PAGES_MOST  64u /* of one request: 256 KiB */
+#define FLIGHT_MOST       64u /* requests with the device */
+#define FLIGHT_BACKGROUND 2u  /* of these, write-back nobody waits for: a sync queues behind them  \
+                               */
 #define FLIGHT_SYNC         32u /* those of one sync */
 #define DIRTY_PAGES_USUAL   4096u
 #define DIRTY_PAGES_LEAST   64u
