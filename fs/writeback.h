@@ -110,9 +110,9 @@ struct space_bucket {
     u64 nodes, blocks;
 };
 
-#define WRITE_PAGES_MOST  64u /* of one request: 256 KiB */
-#define FLIGHT_MOST       64u /* requests with the device */
-#define FLIGHT_BACKGROUND 2u  /* of these, write-back: each step of a sync queues behind it */
+#define WRITE_PAGES_MOST    64u /* of one request: 256 KiB */
+#define FLIGHT_MOST         64u /* requests with the device */
+#define FLIGHT_BACKGROUND   2u  /* of these, write-back: each step of a sync queues behind it */
 #define FLIGHT_SYNC         32u /* those of one sync */
 #define DIRTY_PAGES_USUAL   4096u
 #define DIRTY_PAGES_LEAST   64u
