@@ -6,7 +6,8 @@
 machine_start() {
     local output=$1
     shift
-    "$THUNK" run --timeout "$LIMIT" "$@" >"$output" 2>"$WORK/machine.err" </dev/null &
+    : >"$output" # now: the background begins when it likes
+    "$THUNK" run --timeout "$LIMIT" "$@" >>"$output" 2>"$WORK/machine.err" </dev/null &
     machine=$!
 }
 

@@ -44,7 +44,8 @@ run_mode() { # run_mode MODE
     : >"$WORK/wrong"
     for n in $(seq "$kills"); do
         script $((rows + 1)) $((rows + 100000 / kills)) "$mode" >"$WORK/script"
-        (database "${options[@]}") >"$WORK/acks" &
+        : >"$WORK/acks"
+        (database "${options[@]}") >>"$WORK/acks" &
         machine=$!
         # Not before it has done something, and then as long as its share may take.
         lines_wait $((RANDOM % (2 * share) + 2)) "$WORK/acks"
