@@ -244,7 +244,7 @@ static u64 names_write(const struct inode *i, char *to, u64 room)
     u64 used = 0, bytes;
     const char *name;
     for (u32 k = 0; (name = xattr_name(i, k, &bytes)); k++) {
-        if (used + bytes + 1 <= room) {
+        if (to && used + bytes + 1 <= room) {
             memcpy(to + used, name, bytes);
             to[used + bytes] = 0;
         }

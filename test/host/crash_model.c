@@ -187,6 +187,7 @@ void model_rename(struct crash_model *m, struct model_entry *from, struct model_
     }
     entry_remove(m, entry_of(m, f.directory, f.name));
     entry_add(m, directory, name, f.inode);
+    must(!exchange || t.inode);
     if (exchange)
         entry_add(m, f.directory, f.name, t.inode);
     f.directory->last_touch = m->time;

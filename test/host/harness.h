@@ -25,8 +25,8 @@ bool test_is_string(const char *got, const char *expected, const char *file, int
 
 /* For loops of checks that would drown the output: silent while it holds, a failed test and the
    end of the program when it does not. */
-void test_must(bool holds, const char *file, int line, const char *condition);
-#define must(condition) test_must(!!(condition), __FILE__, __LINE__, #condition)
+__attribute__((noreturn)) void test_must_failed(const char *file, int line, const char *condition);
+#define must(condition) ((condition) ? (void)0 : test_must_failed(__FILE__, __LINE__, #condition))
 
 /* A line of comment. */
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));

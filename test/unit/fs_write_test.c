@@ -104,7 +104,7 @@ static void test_full(void)
     struct inode *i = shadow_make("full");
     must(is_ok(writable_sync(&shadow_disk)));
     u64 free = shadow_blocks_free(), written = 0;
-    status s = STATUS_OK;
+    status s;
     while (is_ok(s = shadow_write_bytes(i, written * BLOCK_BYTES, block, BLOCK_BYTES)))
         written++;
     is(status_errno(s), ENOSPC, "a full disk is ENOSPC");
