@@ -164,9 +164,10 @@ void file_read(struct inode *i, u64 offset, struct sg_list *sg, u64 *bytes, stat
 
 /* --- changing -----------------------------------------------------------------------------------
 
-   Every change below is made in memory at once, whole or not at all, and seen by everybody; it is
-   durable after the next sync that covers it, or by itself after the commit interval.  Changes
-   become durable in the order in which they were made; data of files follows its own fsync.
+   Every change below is made in memory at once, whole or not at all (but see file_allocate), and
+   seen by everybody; it is durable after the next sync that covers it, or by itself after the
+   commit interval.  Changes become durable in the order in which they were made; data of files
+   follows its own fsync.
 
    Each may return EAGAIN: not now (the log's buffer is full, blocks are free only after the next
    commit, too much is dirty).  Then wait with filesystem_wait_room and do it again from the start.
@@ -263,7 +264,8 @@ u64 page_write_end(struct inode *i, u64 offset, u64 bytes, struct page_write *w)
 status file_truncate(struct inode *i, u64 bytes, u64 *fetch);
 
 enum allocate_flag { ALLOCATE_KEEP_SIZE = 1, ALLOCATE_PUNCH = 2, ALLOCATE_ZERO = 4 };
-/* fallocate(2).  ENOSPC before any block is taken; EFBIG, EOPNOTSUPP. */
+/* fallocate(2).  ENOSPC before any block is taken; EFBIG, EOPNOTSUPP.  As on Linux, PUNCH and ZERO
+   that fail may have made a part of the range zero; every byte is then zero or what it was. */
 status file_allocate(struct inode *i, u32 flags, u64 offset, u64 bytes, u64 *fetch);
 
 /* From `offset` on: where the next data (or hole) begins, for SEEK_DATA and SEEK_HOLE, dirty pages

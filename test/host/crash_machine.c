@@ -146,10 +146,33 @@ status crash_machine_room(struct crash_machine *c)
 
 status crash_machine_fetch(struct crash_machine *c, struct inode *i, u64 index)
 {
+    struct pages_wait w = {.fetch = NULL};
     struct host_result r;
-    pages_fetch(i, index, 1, host_result_init(&r));
-    must(crash_machine_wait(c, &r));
-    return r.s;
+    pages_fetch_cancellable(i, index, 1, &w, host_result_init(&r));
+    if (crash_machine_wait(c, &r))
+        return r.s;
+    must(pages_wait_cancel(&w));
+    closure_freed(&r.done.header);
+    return status_error(ETIMEDOUT, "test: a page does not come", index);
+}
+
+status crash_machine_read(struct crash_machine *c, struct inode *i, u64 offset, void *to, u64 bytes)
+{
+    status s = STATUS_OK;
+    u32 tries = 0;
+    for (u64 at = 0; at < bytes && is_ok(s);) {
+        struct page *p = page_find(i, (offset + at) / 4096);
+        u64 within = (offset + at) % 4096, part = min(bytes - at, 4096 - within);
+        if (p) {
+            memcpy((u8 *)to + at, (u8 *)page_memory(p) + within, part);
+            page_release(p);
+            at += part;
+        } else {
+            s = tries++ < TRIES_MOST ? crash_machine_fetch(c, i, (offset + at) / 4096)
+                                     : status_error(ELOOP, "test: a page never stays", offset);
+        }
+    }
+    return s;
 }
 
 status crash_machine_sync(struct crash_machine *c, struct inode *i, enum sync_kind kind)

@@ -35,6 +35,9 @@ bool crash_machine_wait(struct crash_machine *c, const struct host_result *r);
 /* Room for another try, after EAGAIN.  ETIMEDOUT: it did not come. */
 status crash_machine_room(struct crash_machine *c);
 status crash_machine_fetch(struct crash_machine *c, struct inode *i, u64 index);
+/* Through the cache, within the file's length.  ETIMEDOUT on a disk that says nothing. */
+status crash_machine_read(struct crash_machine *c, struct inode *i, u64 offset, void *to,
+                          u64 bytes);
 /* i NULL: everything. */
 status crash_machine_sync(struct crash_machine *c, struct inode *i, enum sync_kind kind);
 status crash_machine_end(struct crash_machine *c);

@@ -270,17 +270,17 @@ static void work_truncate(struct crash_worker *w)
 static void zeroed_in_part(struct crash_worker *w, struct model_inode *i, u64 offset, u64 bytes)
 {
     static u8 old[WRITE_MOST], found[WRITE_MOST];
-    u64 within = min(bytes, (u64)WRITE_MOST), got = 0;
+    u64 within = min(bytes, (u64)WRITE_MOST);
     if (offset >= i->length)
         return;
     within = min(within, i->length - offset);
     memcpy(old, i->bytes + offset, within);
     model_write(w->model, i, offset, NULL, within);
     model_write(w->model, i, offset, old, within);
-    status s = apply(&w->machine->reader, crash_work_inode(w, i), offset, found, within, &got);
-    for (u64 n = 0; is_ok(s) && n < got; n++)
+    status s = crash_machine_read(w->machine, crash_work_inode(w, i), offset, found, within);
+    for (u64 n = 0; is_ok(s) && n < within; n++)
         must(found[n] == old[n] || found[n] == 0);
-    if (is_ok(s) && got == within)
+    if (is_ok(s))
         model_write(w->model, i, offset, found, within);
 }
 
