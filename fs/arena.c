@@ -60,9 +60,8 @@ static void large_free(struct arena *a, struct arena_large *l)
     deallocate(a->heap, l, l->bytes);
 }
 
-void *arena_allocate(struct arena *a, u64 bytes)
+void *arena_allocate_else(struct arena *a, u64 bytes)
 {
-    bytes = align_up(bytes, 8);
     if (unlikely(bytes > ARENA_PIECE_MOST))
         return large_allocate(a, bytes);
     void **freed = &a->free[bytes / 8], *p = *freed;

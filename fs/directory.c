@@ -55,7 +55,7 @@ static inline bool word_valid(u64 word)
              ((slash - EACH_BYTE(1)) & ~slash & EACH_BYTE(0x80)));
 }
 
-bool name_valid(const char *name, u64 bytes)
+REPLAY_CODE bool name_valid(const char *name, u64 bytes)
 {
     if (bytes == 0 || bytes > NAME_BYTES_MOST)
         return false;
@@ -305,13 +305,13 @@ static void place_free(struct inode *directory, u32 place)
 
 /* --- linking and unlinking -------------------------------------------------------------------- */
 
-static u64 entry_bytes(u64 name_bytes)
+static inline u64 entry_bytes(u64 name_bytes)
 {
     return offsetof(struct entry, name) + max(name_bytes, sizeof(u64));
 }
 
 /* An entry of which the accounts do not know yet. */
-static struct entry *entry_make(struct inode *directory, const char *name, u64 bytes)
+static inline struct entry *entry_make(struct inode *directory, const char *name, u64 bytes)
 {
     struct entry *e = arena_allocate(&directory->fs->arena, entry_bytes(bytes));
     if (!e)
@@ -381,7 +381,7 @@ static inline bool entry_is(const struct entry *e, u64 head, const char *name, u
 }
 
 /* One way through the slots for both: that the name is not there, and where it will be. */
-status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes)
+REPLAY_CODE status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes)
 {
     status secured = place_secure(directory);
     if (!is_ok(secured))
@@ -420,11 +420,6 @@ void entry_unlink(struct entry *e)
     if (e->inode->entry == e)
         e->inode->entry = NULL;
     entry_discard(e);
-}
-
-bool directory_attached(const struct inode *i)
-{
-    return i && i->type == INODE_DIRECTORY && (i->number == INODE_ROOT || i->entry);
 }
 
 bool inode_above(const struct inode *i, struct inode *directory)

@@ -29,7 +29,7 @@ static inline void inode_init(struct inode *i, struct filesystem *fs, u64 number
 _Static_assert(offsetof(struct inode, place_next) + sizeof(u32) == sizeof(struct inode),
                "inode_init clears all of it");
 
-struct inode *inode_make(struct filesystem *fs, u64 number, u8 type)
+REPLAY_CODE struct inode *inode_make(struct filesystem *fs, u64 number, u8 type)
 {
     struct inode *i = arena_allocate(&fs->arena, sizeof(*i));
     if (!i)

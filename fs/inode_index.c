@@ -6,14 +6,9 @@
    Replay, checkpoints and checks are the callers; nobody who follows names. */
 #include "fs/internal.h"
 
-#define NODE_ORDER  5
+#define NODE_ORDER  INODE_LEAF_ORDER
 #define NODE_SLOTS  (1u << NODE_ORDER)
 #define HEIGHT_MOST 13 /* numbers have 63 bits */
-
-struct inode_node {
-    u32 used;
-    void *slots[NODE_SLOTS]; /* struct inode_node, at the lowest level struct inode */
-};
 
 static u32 slot_of(u64 number, u32 level)
 {
@@ -58,7 +53,7 @@ static struct inode_node *leaf_find(struct filesystem *fs, u64 number)
     return n;
 }
 
-struct inode *inode_find(struct filesystem *fs, u64 number)
+struct inode *inode_find_else(struct filesystem *fs, u64 number)
 {
     struct inode_node *leaf = leaf_find(fs, number);
     return leaf ? leaf->slots[slot_of(number, 0)] : NULL;
@@ -103,7 +98,7 @@ static bool tree_raise(struct filesystem *fs, u64 number)
     return true;
 }
 
-bool inode_index_add(struct inode *i)
+bool inode_index_add_else(struct inode *i)
 {
     struct filesystem *fs = i->fs;
     struct inode_node *leaf = leaf_find(fs, i->number);
@@ -124,6 +119,8 @@ bool inode_index_add(struct inode *i)
     }
     leaf->slots[slot_of(i->number, 0)] = i;
     leaf->used++;
+    fs->inode_leaf = leaf;
+    fs->inode_leaf_of = i->number >> NODE_ORDER;
     return true;
 }
 

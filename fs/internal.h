@@ -14,6 +14,11 @@
 #include "runtime/range_map.h"
 #include "runtime/scope.h"
 
+/* What replay does for every file.  The kernel's linker puts it into one page: an emulator links
+   translated blocks only within a page and looks the next one up everywhere else, which costs more
+   than the work.  For the same reason what is short here is inline. */
+#define REPLAY_CODE __attribute__((section(".text.hot.replay")))
+
 /* --- arena.c: small pieces of memory, given back all at once ---------------------------------- */
 
 #define ARENA_PIECE_MOST 512u /* what is larger comes from the heap by itself */
@@ -28,8 +33,19 @@ struct arena {
 };
 
 void arena_init(struct arena *a, heap h);
+/* arena_allocate, when the newest chunk is not where it comes from. */
+void *arena_allocate_else(struct arena *a, u64 bytes);
 /* Aligned to 8, not cleared; NULL when out of memory. */
-void *arena_allocate(struct arena *a, u64 bytes);
+static inline void *arena_allocate(struct arena *a, u64 bytes)
+{
+    u64 aligned = align_up(bytes, 8);
+    void *p = a->at;
+    if (unlikely(aligned > ARENA_PIECE_MOST || a->free[aligned / 8] ||
+                 (u64)(a->end - a->at) < aligned))
+        return arena_allocate_else(a, aligned);
+    a->at += aligned;
+    return p;
+}
 /* `bytes` is what was asked for; p may be NULL. */
 void arena_free(struct arena *a, void *p, u64 bytes);
 void arena_release(struct arena *a);
@@ -252,10 +268,39 @@ void inode_live_drop(struct inode *i);
 const char *inode_path(const struct inode *i, char *to, u64 size);
 
 /* inode_index.c */
-struct inode *inode_find(struct filesystem *fs, u64 number);
+#define INODE_LEAF_ORDER 5
+struct inode_node {
+    u32 used;
+    void *slots[1u << INODE_LEAF_ORDER]; /* struct inode_node, at the lowest level struct inode */
+};
+static inline bool inode_leaf_is(const struct filesystem *fs, u64 number)
+{
+    return fs->inode_leaf && number >> INODE_LEAF_ORDER == fs->inode_leaf_of;
+}
+static inline void **inode_leaf_slot(const struct filesystem *fs, u64 number)
+{
+    return &fs->inode_leaf->slots[number & ((1u << INODE_LEAF_ORDER) - 1)];
+}
+/* The same as inode_find and inode_index_add, in any leaf. */
+struct inode *inode_find_else(struct filesystem *fs, u64 number);
+bool inode_index_add_else(struct inode *i);
+static inline struct inode *inode_find(struct filesystem *fs, u64 number)
+{
+    return likely(inode_leaf_is(fs, number)) ? *inode_leaf_slot(fs, number)
+                                             : inode_find_else(fs, number);
+}
 /* The first one from `number` on; NULL: none. */
 struct inode *inode_next(struct filesystem *fs, u64 number);
-bool inode_index_add(struct inode *i); /* false: out of memory */
+/* false: out of memory */
+static inline bool inode_index_add(struct inode *i)
+{
+    struct filesystem *fs = i->fs;
+    if (unlikely(!inode_leaf_is(fs, i->number)))
+        return inode_index_add_else(i);
+    *inode_leaf_slot(fs, i->number) = i;
+    fs->inode_leaf->used++;
+    return true;
+}
 void inode_index_remove(struct inode *i);
 
 /* directory.c */
@@ -270,7 +315,10 @@ status entry_prepare(struct inode *directory, const char *name, u64 bytes, struc
 void entry_attach(struct entry *e, struct inode *i);
 void entry_discard(struct entry *e); /* prepared, not attached */
 /* The root, or a directory with a name: only these take entries, so no ring can form. */
-bool directory_attached(const struct inode *i);
+static inline bool directory_attached(const struct inode *i)
+{
+    return i && i->type == INODE_DIRECTORY && (i->number == INODE_ROOT || i->entry);
+}
 /* Whether i is `directory` or above it. */
 bool inode_above(const struct inode *i, struct inode *directory);
 

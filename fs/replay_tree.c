@@ -18,7 +18,7 @@ static status file_truncated(struct inode *i, u64 bytes)
 }
 
 /* As attributes have it: only a smaller length unmaps. */
-static status file_resize(struct inode *i, u64 bytes)
+static inline status file_resize(struct inode *i, u64 bytes)
 {
     if (bytes < i->bytes || bytes > FILE_BYTES_MOST)
         return file_truncated(i, bytes);
@@ -26,8 +26,8 @@ static status file_resize(struct inode *i, u64 bytes)
     return STATUS_OK;
 }
 
-static status inode_replay_new(struct filesystem *fs, const struct record_inode *n,
-                               struct inode **created)
+static inline status inode_replay_new(struct filesystem *fs, const struct record_inode *n,
+                                      struct inode **created)
 {
     bool root = n->number == INODE_ROOT;
     if (n->number == 0 || n->number > INODE_NUMBER_MOST || root != (fs->root == NULL) ||
@@ -45,7 +45,7 @@ static status inode_replay_new(struct filesystem *fs, const struct record_inode 
     return STATUS_OK;
 }
 
-status replay_inode(struct replay *r, const struct record *record)
+REPLAY_CODE status replay_inode(struct replay *r, const struct record *record)
 {
     const struct record_inode *n = (const struct record_inode *)record;
     if (n->type < INODE_FILE || n->type > INODE_SYMLINK)
@@ -72,14 +72,14 @@ status replay_inode(struct replay *r, const struct record *record)
 }
 
 /* LINK and UNLINK have the same form. */
-static status link_check(const struct record_link *l)
+static inline status link_check(const struct record_link *l)
 {
     if (sizeof(*l) + l->name_bytes > l->r.length || !name_valid(l->name, l->name_bytes))
         return status_error(EBADMSG, "fs: damaged: an impossible name", l->directory);
     return STATUS_OK;
 }
 
-status replay_link(struct replay *r, const struct record *record)
+REPLAY_CODE status replay_link(struct replay *r, const struct record *record)
 {
     const struct record_link *l = (const struct record_link *)record;
     status named = link_check(l);

@@ -30,4 +30,6 @@ $(BENCH)/many: $(BUILD)/thunk.o/test/bench/many.o $(filter-out $(BUILD)/thunk.o/
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^
 
+-include $(BUILD)/thunk.o/test/bench/many.d
+
 include test/bench/closures/closures.mk
