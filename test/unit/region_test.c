@@ -70,14 +70,36 @@ void page_release(struct page *p)
     (void)p;
 }
 
-void inode_hold(struct inode *i)
+/* Each region is told of once when it comes and once when it goes. */
+static u64 regions_entered, regions_left, memories;
+
+void memory_files_init(struct user_memory *m)
 {
-    (void)i;
+    (void)m;
 }
 
-void inode_release(struct inode *i)
+void memory_files_enter(struct user_memory *m)
 {
-    (void)i;
+    (void)m;
+    memories++;
+}
+
+void memory_files_leave(struct user_memory *m)
+{
+    (void)m;
+    memories--;
+}
+
+void region_file_enter(struct user_memory *m, struct region *r)
+{
+    (void)m, (void)r;
+    regions_entered++;
+}
+
+void region_file_leave(struct region *r)
+{
+    (void)r;
+    regions_left++;
 }
 
 /* --- the model ---------------------------------------------------------------------------------
@@ -223,6 +245,8 @@ int main(void)
     ok(true, "100,000 random operations agree with the model");
     memory_destroy(&memory);
     is(memory.pages_own, 0, "no page is left");
+    is(regions_entered - regions_left, 0, "no file is told of a region that is gone");
+    is(memories, 0, "nor of the memory");
     is(memory.region_count, 0, "and no region");
     is(memory.bytes_mapped, 0, "and no byte is counted");
     counting_heap_close(&general);
