@@ -209,6 +209,7 @@ void machine_start(struct machine *m, const struct options *o, enum accel accel,
         pair_make(&m->trace_fd, &theirs[THEIR_TRACE]);
     theirs[THEIR_IMAGE] = image_fd;
     m->monitor_ready = false;
+    m->killed = false;
 
     struct text_list l = {};
     words_add(&l, qemu, NULL);
@@ -260,9 +261,12 @@ bool machine_monitor_read(struct machine *m)
 /* True when it has ended by itself within its patience. */
 static bool machine_ended(struct machine *m)
 {
+    int how = 0;
     for (u32 i = 0; i < END_PATIENCE; i++) {
-        if (waitpid(m->pid, NULL, WNOHANG) != 0)
+        if (waitpid(m->pid, &how, WNOHANG) != 0) {
+            m->killed = WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL;
             return true;
+        }
         usleep(1000);
     }
     return false;

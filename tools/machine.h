@@ -16,6 +16,7 @@ struct machine {
     int monitor_fd;                     /* QEMU's monitor (QMP) */
     bool monitor_ready;                 /* it was told that it will get commands */
     u64 started_ns;
+    bool killed; /* it has ended, by a SIGKILL that was not ours */
 };
 
 /* Starts it with the image behind `image_fd`; `accel` is not AUTO.  Ends the command when QEMU or

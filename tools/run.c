@@ -126,6 +126,8 @@ static const char *kvm_try(void)
     say_verbose = verbose;
     if (result.end == RELAY_SIGNALLED)
         exit(128 + result.signal);
+    if (machine.killed) /* which says nothing about KVM, and is to end the command */
+        die(EXIT_FAILED, "QEMU was killed while it was tried whether KVM runs a guest here");
     return result.end == RELAY_EXITED && result.exit_status == PROBE_STATUS
                ? NULL
                : "/dev/kvm is there, but a guest's user mode does not run under it";

@@ -180,6 +180,25 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
 done
 [ -n "$machine" ] && ! kill -0 $machine 2>/dev/null
 ok $? "the machine does not outlive a thunk that is killed"
+# The first QEMU of an empty cache tries KVM, where there is /dev/kvm.
+for accel in auto tcg; do
+    rm -f "$XDG_CACHE_HOME/thunk/accel"
+    "$THUNK" run --accel $accel --timeout 20 /bin/busybox sleep 1000 </dev/null >"$WORK/out" 2>"$WORK/err" &
+    pid=$!
+    machine=
+    for _ in $(seq 2000); do
+        machine=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null) || break
+        [ -z "$machine" ] || break
+        sleep 0.005
+    done
+    [ -z "$machine" ] || kill -KILL $machine
+    wait $pid
+    status=$?
+    [ -n "$machine" ] && [ "$status" -eq 1 ] && [ "$(grep -c '^thunk: ' "$WORK/err")" -eq 1 ] &&
+        [ ! -e "$XDG_CACHE_HOME/thunk/accel" ]
+    ok $? "--accel $accel: a QEMU that is killed at its start ends the command, and teaches it nothing" ||
+        { echo "# status $status"; diagnose "$WORK/err"; }
+done
 [ "$(run --add "$tree/deep:/data" --cwd /data -e GREETING=hello /bin/busybox sh -c 'pwd; echo $GREETING; read n <numbers; echo $n' </dev/null)" = "$(printf '/data\nhello\n1')" ]
 ok $? "working directory, environment and added files"
 [ "$(run --hostname box /bin/busybox hostname </dev/null)" = box ]
