@@ -301,6 +301,12 @@ void run_loop_serve(void)
     }
 }
 
+bool run_loop_admit(void)
+{
+    cpu_interrupts_admit();
+    return __atomic_load_n(&this_cpu()->work_pending, __ATOMIC_RELAXED);
+}
+
 /* --- user mode -------------------------------------------------------------------------------- */
 
 /* A CPU that is behind with its closures has a slice to end this. */

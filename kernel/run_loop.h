@@ -2,9 +2,9 @@
    handlers left, the shared run queue, then one application thread.  A system call that queued
    closures applies them, in the same order, on its way back to user mode.
 
-   Kernel code runs with interrupts off and never blocks; interrupts arrive in user mode and while
-   an idle CPU halts, and their handlers only leave bottom halves.  So nothing that an interrupt
-   handler touches needs more than a lock-free queue.
+   Kernel code runs with interrupts off and never blocks; interrupts arrive in user mode, while an
+   idle CPU halts and in run_loop_admit, and their handlers only leave bottom halves.  So nothing
+   that an interrupt handler touches needs more than a lock-free queue.
 
    Several CPUs.  Queues, timers, memory and page tables may be used on any CPU at once.  Everything
    above them (unix/, fs/, drivers/) is serialised by the surface lock: the run loop holds it while
@@ -28,6 +28,10 @@ void run_anywhere(thunk t);
 
 /* The same from an interrupt handler. */
 void run_bottom_half(thunk t);
+
+/* For a system call that takes long, where a closure might as well end: lets interrupts in.  True:
+   there is work for this CPU, and the call should wait behind it (run_bottom_half). */
+bool run_loop_admit(void);
 
 /* run_later, the clock and the timers as runtime/ and fs/ see them. */
 extern const struct executor kernel_executor;

@@ -222,6 +222,8 @@ s64 transfer_pages(struct transfer *x, struct inode *i, u64 first, u64 count);
 /* And for room in the filesystem, and until another write of the file has ended. */
 s64 transfer_room(struct transfer *x);
 s64 transfer_turn(struct transfer *x);
+/* And until what waits for this CPU now has been done: for a long write, between two pages. */
+s64 transfer_pass(struct transfer *x);
 /* Makes what was moved durable before the call returns. */
 s64 transfer_sync(struct transfer *x, enum sync_kind kind);
 /* Writes of a file follow each other (unix/file_regular.c): one that has moved a part takes the

@@ -11,11 +11,13 @@
    meanwhile no other write of the file begins: so writes are seen whole, one after the other, as
    Linux's are, and O_APPEND's go where the file ends. */
 #include "kernel/memory.h"
+#include "kernel/run_loop.h"
 #include "unix/descriptor.h"
 
 #define AHEAD_PAGES_MOST  512 /* of one run of reading ahead: 2 MiB */
 #define AHEAD_PAGES_FIRST 32  /* of the first run */
 #define FETCH_PAGES_LEAST 16  /* of one miss, however little memory is left */
+#define WRITE_PAGES_PASS  32u /* of a write; then what has come meanwhile is done first */
 
 /* What a descriptor remembers to recognise reading in order. */
 struct regular_file {
@@ -199,9 +201,15 @@ static s64 write_wait(struct inode *i, struct transfer *x, status s, u64 fetch)
     return fetch == NO_PAGE ? transfer_room(x) : transfer_pages(x, i, fetch, 1);
 }
 
+/* A write of megabytes would keep the disk, and who waits for it, waiting as long. */
 static s64 write_pages(struct inode *i, struct transfer *x)
 {
-    while (x->left) {
+    for (u32 pages = 0; x->left; pages++) {
+        if (unlikely(pages == WRITE_PAGES_PASS)) {
+            if (run_loop_admit())
+                return transfer_pass(x);
+            pages = 0;
+        }
         u64 at = x->position, offset = at & (PAGE_BYTES - 1), bytes = PAGE_BYTES - offset;
         s64 error = transfer_ready(x, &bytes);
         if (unlikely(error))

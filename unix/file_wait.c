@@ -84,6 +84,37 @@ void file_turns_wake(void)
         run_later_status(container_of(first, struct file_wait, turn)->landed, STATUS_OK);
 }
 
+/* --- letting others pass --------------------------------------------------------------------- */
+
+static struct passes {
+    struct list waiting;
+    struct thunk over;
+    bool queued;
+} passes = {.waiting = {&passes.waiting, &passes.waiting}};
+
+closure_method(thunk, passes_over, struct passes, over)
+{
+    struct list *first;
+    owner()->queued = false;
+    while ((first = list_pop_front(&passes.waiting)))
+        run_later_status(container_of(first, struct file_wait, turn)->landed, STATUS_OK);
+}
+
+/* Behind the bottom halves that are there, and so behind all that these queue for this CPU. */
+void thread_wait_pass(struct thread *t, status_handler done)
+{
+    struct file_wait *w = file_wait_begin(t, done);
+    if (!w)
+        return;
+    list_push_back(&passes.waiting, &w->turn);
+    if (!passes.queued) {
+        passes.queued = true;
+        init_method(&passes.over, passes_over);
+        run_bottom_half(&passes.over);
+    }
+    operation_started(&t->fetch);
+}
+
 /* --- the whole call again --------------------------------------------------------------------- */
 
 closure_method(status_handler, file_wait_again, struct file_wait, again, status s)

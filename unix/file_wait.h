@@ -15,7 +15,7 @@ struct file_turn;
 struct file_wait {
     struct room_wait room;
     struct sync_wait sync;
-    struct list turn; /* on the queue of those who wait to write a file; alone: it does not */
+    struct list turn; /* with those who wait to write a file, or to go on; alone: with neither */
     struct cancel_handler cancel;
     status_handler landed;
     struct status_handler again; /* starts the system call again: file_retry */
@@ -31,6 +31,8 @@ void thread_wait_sync_all(struct thread *t, status_handler done);
 void thread_wait_turn(struct thread *t, status_handler done);
 /* Those who wait look again. */
 void file_turns_wake(void);
+/* Until the closures that wait for this CPU now have been applied. */
+void thread_wait_pass(struct thread *t, status_handler done);
 
 /* What a call returns for the status of a change: 0 or -errno; for EAGAIN it waits until trying
    again is worth it and the whole call starts again, so nothing may have been changed before:

@@ -109,6 +109,12 @@ s64 transfer_turn(struct transfer *x)
     return SYSCALL_LATER;
 }
 
+s64 transfer_pass(struct transfer *x)
+{
+    thread_wait_pass(x->thread, transfer_later(x));
+    return SYSCALL_LATER;
+}
+
 /* All bytes were moved; when they cannot be made durable, the call fails although they were. */
 closure_method(status_handler, transfer_synced, struct transfer, came, status s)
 {
