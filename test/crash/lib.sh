@@ -12,7 +12,15 @@ machine_start() {
 }
 
 # The emulator that belongs to $machine; nothing while there is none.
-emulator() { pgrep -P "$machine" -f qemu-system; }
+emulator() {
+    local child
+    for child in $(cat "/proc/$machine/task/$machine/children" 2>/dev/null); do
+        case $(cat "/proc/$child/comm" 2>/dev/null) in
+        qemu-system*) echo "$child" && return ;;
+        esac
+    done
+    return 1
+}
 
 # running: the machine has not ended by itself.
 running() { kill -0 "$machine" 2>/dev/null; }
