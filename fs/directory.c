@@ -55,14 +55,19 @@ static inline bool word_valid(u64 word)
              ((slash - EACH_BYTE(1)) & ~slash & EACH_BYTE(0x80)));
 }
 
-REPLAY_CODE bool name_valid(const char *name, u64 bytes)
+/* Of a name that is shorter than its head. */
+static inline bool head_valid(u64 head, u64 bytes)
 {
-    if (bytes == 0 || bytes > NAME_BYTES_MOST)
+    return bytes && head != '.' && head != ('.' << 8 | '.') &&
+           word_valid(head | ~0ull << bytes * 8);
+}
+
+REPLAY_CODE __attribute__((noinline)) bool name_valid(const char *name, u64 bytes)
+{
+    if (bytes > NAME_BYTES_MOST)
         return false;
-    if (bytes < 8) {
-        u64 head = name_head(name, bytes);
-        return head != '.' && head != ('.' << 8 | '.') && word_valid(head | ~0ull << bytes * 8);
-    }
+    if (bytes < 8)
+        return head_valid(name_head(name, bytes), bytes);
     for (u64 at = 0; at < bytes; at += 8)
         if (!word_valid(load64(name + min(at, bytes - 8))))
             return false;
@@ -381,12 +386,15 @@ static inline bool entry_is(const struct entry *e, u64 head, const char *name, u
 }
 
 /* One way through the slots for both: that the name is not there, and where it will be. */
-REPLAY_CODE status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes)
+static inline __attribute__((always_inline)) status
+link_name(struct inode *directory, struct inode *i, const char *name, u64 bytes)
 {
     status secured = place_secure(directory);
     if (!is_ok(secured))
         return secured;
     u64 head = name_head(name, bytes);
+    if (unlikely(bytes < 8 ? !head_valid(head, bytes) : !name_valid(name, bytes)))
+        return status_error(EINVAL, "fs: an impossible name", directory->number);
     u32 hash = head_hash(head);
     if (bytes > 8)
         hash = tail_hash(hash, name, bytes);
@@ -401,6 +409,21 @@ REPLAY_CODE status entry_link(struct inode *directory, struct inode *i, const ch
     slots[at & mask] = (hash & ~mask) | (directory->place_next + 1);
     entry_enter(e, i);
     return STATUS_OK;
+}
+
+static __attribute__((noinline)) REPLAY_CODE status entry_link_long(struct inode *directory,
+                                                                    struct inode *i,
+                                                                    const char *name, u64 bytes)
+{
+    assert(bytes > 8);
+    return link_name(directory, i, name, bytes);
+}
+
+/* Apart from the long names, as in entry_of. */
+REPLAY_CODE status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes)
+{
+    return bytes > 8 ? entry_link_long(directory, i, name, bytes)
+                     : link_name(directory, i, name, bytes);
 }
 
 /* Another name of an inode whose newest one goes: only messages and ".." use i->entry, and a

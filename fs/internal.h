@@ -307,7 +307,7 @@ void inode_index_remove(struct inode *i);
 void directory_release(struct inode *directory);
 bool name_valid(const char *name, u64 bytes);
 struct entry *entry_find(struct inode *directory, const char *name, u64 bytes);
-/* EEXIST, ENOSPC, ENOMEM. */
+/* EEXIST, EINVAL (name_valid says no), ENOSPC, ENOMEM. */
 status entry_link(struct inode *directory, struct inode *i, const char *name, u64 bytes);
 void entry_unlink(struct entry *e);
 /* The halves of entry_link: everything that can fail, and the rest.  `name` was not there. */

@@ -72,19 +72,31 @@ REPLAY_CODE status replay_inode(struct replay *r, const struct record *record)
 }
 
 /* LINK and UNLINK have the same form. */
-static inline status link_check(const struct record_link *l)
+static inline bool link_whole(const struct record_link *l)
 {
-    if (sizeof(*l) + l->name_bytes > l->r.length || !name_valid(l->name, l->name_bytes))
-        return status_error(EBADMSG, "fs: damaged: an impossible name", l->directory);
-    return STATUS_OK;
+    return sizeof(*l) + l->name_bytes <= l->r.length;
+}
+
+static status name_impossible(const struct record_link *l)
+{
+    return status_error(EBADMSG, "fs: damaged: an impossible name", l->directory);
+}
+
+static status link_failed(const struct record_link *l, status linked)
+{
+    if (status_errno(linked) == EINVAL)
+        return name_impossible(l);
+    if (status_errno(linked) == EEXIST)
+        return status_error(EBADMSG, "fs: damaged: the same name twice in a directory",
+                            l->directory);
+    return linked;
 }
 
 REPLAY_CODE status replay_link(struct replay *r, const struct record *record)
 {
     const struct record_link *l = (const struct record_link *)record;
-    status named = link_check(l);
-    if (!is_ok(named))
-        return named;
+    if (!link_whole(l))
+        return name_impossible(l);
     struct inode *directory = r->directory, *i = r->made;
     if (!directory || directory->number != l->directory)
         r->directory = directory = inode_find(r->fs, l->directory);
@@ -99,18 +111,14 @@ REPLAY_CODE status replay_link(struct replay *r, const struct record *record)
     if (i->type == INODE_SYMLINK && !i->target)
         return status_error(EBADMSG, "fs: damaged: a symbolic link without a target", l->inode);
     status linked = entry_link(directory, i, l->name, l->name_bytes);
-    if (status_errno(linked) == EEXIST)
-        return status_error(EBADMSG, "fs: damaged: the same name twice in a directory",
-                            l->directory);
-    return linked;
+    return likely(is_ok(linked)) ? linked : link_failed(l, linked);
 }
 
 status replay_unlink(struct replay *r, const struct record *record)
 {
     const struct record_link *l = (const struct record_link *)record;
-    status named = link_check(l);
-    if (!is_ok(named))
-        return named;
+    if (!link_whole(l) || !name_valid(l->name, l->name_bytes))
+        return name_impossible(l);
     struct inode *directory = inode_find(r->fs, l->directory);
     struct entry *e =
         directory_attached(directory) ? entry_find(directory, l->name, l->name_bytes) : NULL;
