@@ -115,6 +115,7 @@ static void run_work(struct run *r)
                      ? r->machine.heap.failed > 0
                      : r->disk.calls + (r->fault == FAULT_SILENT) >= calls + r->n;
     r->machine.heap.fail_at = 0;
+    r->disk.faults.fail_at = r->disk.faults.short_at = 0; /* one that the work did not reach */
     if (once(r))
         live_check(r);
     if (r->worker.failure[0])
