@@ -235,6 +235,10 @@ bool data_commit_begin(struct filesystem *fs)
         return false;
     space_commit_begin(fs);
     struct list *first;
+    /* What waits for a FLUSH of its own is covered by ours too, which may end first; a length that
+       the commit logs must not wait for the other one. */
+    while ((first = list_pop_front(&d->flush.writes)))
+        list_push_back(&d->committing, first);
     while ((first = list_pop_front(&d->arrived)))
         list_push_back(&d->committing, first);
     return !list_empty(&d->committing);
