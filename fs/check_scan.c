@@ -85,7 +85,8 @@ static bool super_fields_right(const struct superblock *s)
     return s->zero == 0 && s->block_order == BLOCK_ORDER && s->group_order >= GROUP_ORDER_MIN &&
            s->group_order <= GROUP_ORDER_MOST && s->device_blocks >= DEVICE_BLOCKS_MIN &&
            s->device_blocks < DEVICE_BLOCKS_END && s->checkpoint_block >= FIRST_BLOCK &&
-           s->checkpoint_blocks >= SEGMENT_BLOCKS_MIN && s->checkpoint_block < s->device_blocks &&
+           s->checkpoint_blocks >= SEGMENT_BLOCKS_MIN &&
+           s->checkpoint_blocks <= SEGMENT_BLOCKS_MOST && s->checkpoint_block < s->device_blocks &&
            s->checkpoint_blocks <= s->device_blocks - s->checkpoint_block;
 }
 

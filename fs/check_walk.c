@@ -346,6 +346,8 @@ static bool group_search(struct check *c, bool promised)
         enum group_fault f = scan_look(s, &g);
         if (f == GROUP_BEYOND)
             break;
+        if (f == GROUP_UNREADABLE) /* as far as one read reaches */
+            s->at = align_down(s->at, GROUP_BYTES_MOST) + GROUP_BYTES_MOST - scan_step(s);
         if (f == GROUP_SEQUENCE && g->sequence > s->sequence &&
             (!promised || g->durable >= s->sequence))
             return true;

@@ -51,7 +51,8 @@ _Static_assert(offsetof(struct superblock, checkpoint_block) == 80, "FORMAT.md, 
 _Static_assert(offsetof(struct superblock, label) == 152, "FORMAT.md, section 2");
 
 /* Section 3. */
-#define SEGMENT_BLOCKS_MIN 2u
+#define SEGMENT_BLOCKS_MIN  2u
+#define SEGMENT_BLOCKS_MOST 65536u
 
 /* Section 4. */
 #define GROUP_MAGIC      0x476b6854u /* "ThkG" */

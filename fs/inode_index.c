@@ -71,7 +71,10 @@ struct inode *inode_next(struct filesystem *fs, u64 number)
         }
         /* On behind what the empty slot, or the leaf, stands for. */
         u64 covered = 1ull << (NODE_ORDER * max(level, 1u));
-        number = align_down(number, covered) + covered;
+        u64 next = align_down(number, covered) + covered;
+        if (next < number)
+            return NULL; /* behind the largest number */
+        number = next;
     }
     return NULL;
 }

@@ -20,8 +20,8 @@ static status replay_segment(struct replay *r, const struct record *record)
 static status replay_next(struct replay *r, const struct record *record)
 {
     const struct record_next *n = (const struct record_next *)record;
-    if (n->blocks < SEGMENT_BLOCKS_MIN || n->block == 0 || n->sequence <= r->sequence ||
-        n->sequence >= SEQUENCE_END)
+    if (n->blocks < SEGMENT_BLOCKS_MIN || n->blocks > SEGMENT_BLOCKS_MOST || n->block == 0 ||
+        n->sequence <= r->sequence || n->sequence >= SEQUENCE_END)
         return status_error(EBADMSG, "fs: damaged: the next log segment is impossible", n->block);
     status taken = space_take(&r->fs->space, n->block, n->blocks, USE_LOG);
     if (is_ok(taken))
