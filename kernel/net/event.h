@@ -5,8 +5,7 @@
 
 enum net_event {
     NET_READABLE = 1, /* bytes, the other side's FIN, or (listener) a connection to accept */
-    NET_WRITABLE =
-        2, /* at least a third of the send buffer is free (SO_SNDLOWAT as Linux has it) */
+    NET_WRITABLE = 2,   /* a third of the send buffer is free, or sending fails at once */
     NET_READ_ENDED = 4, /* FIN came, or net_tcp_shutdown of reading: POLLRDHUP */
     NET_HUNG_UP = 8,    /* both directions are over: POLLHUP */
     NET_FAILED = 16,    /* an error is kept for net_tcp_take_error: POLLERR */

@@ -48,7 +48,7 @@ status net_tcp_connect(struct net_tcp *e, const struct net_address *a);
 status net_tcp_shutdown(struct net_tcp *e, bool reading, bool writing);
 
 /* What holds now. */
-u32 net_events(const struct net_tcp *e);
+u32 net_tcp_events(const struct net_tcp *e);
 /* SO_ERROR: the error that was kept, and forgets it; OK: none. */
 status net_tcp_take_error(struct net_tcp *e);
 
