@@ -4,7 +4,7 @@
 #include "runtime/closure.h"
 
 enum net_event {
-    NET_READABLE = 1, /* bytes, the other side's FIN, or (listener) a connection to accept */
+    NET_READABLE = 1,   /* bytes, the other side's FIN, or (listener) a connection to accept */
     NET_WRITABLE = 2,   /* a third of the send buffer is free, or sending fails at once */
     NET_READ_ENDED = 4, /* FIN came, or net_tcp_shutdown of reading: POLLRDHUP */
     NET_HUNG_UP = 8,    /* both directions are over: POLLHUP */
