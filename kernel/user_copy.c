@@ -30,10 +30,16 @@ static bool range_within(u64 address, u64 bytes)
     return likely(address < USER_END && bytes <= USER_END - address);
 }
 
+static inline bool unrolled_suits(u64 bytes)
+{
+    return bytes >= UNROLLED_BYTES_LEAST && cpu_features.emulated;
+}
+
 static inline u64 copy_within(void *to, const void *from, u64 bytes)
 {
     user_memory_open();
-    u64 missing = user_copy_bytes(to, from, bytes);
+    u64 missing = unrolled_suits(bytes) ? user_copy_bytes_unrolled(to, from, bytes)
+                                        : user_copy_bytes(to, from, bytes);
     user_memory_close();
     return missing;
 }
@@ -41,7 +47,8 @@ static inline u64 copy_within(void *to, const void *from, u64 bytes)
 static inline u64 zero_within(void *to, u64 bytes)
 {
     user_memory_open();
-    u64 missing = user_zero_bytes(to, bytes);
+    u64 missing =
+        unrolled_suits(bytes) ? user_zero_bytes_unrolled(to, bytes) : user_zero_bytes(to, bytes);
     user_memory_close();
     return missing;
 }

@@ -150,12 +150,15 @@ static void extended_detect(struct cpu_features *f)
         f->physical_bits = (u8)cpuid(0x80000008, 0).eax;
 }
 
-/* KVM's leaves begin at 0x40000000, or further up when it shows another hypervisor's first. */
+/* KVM's leaves begin at 0x40000000, or further up when it shows another hypervisor's first.  QEMU's
+   emulation says "TCGTCGTCGTCG" there. */
 static void hypervisor_detect(struct cpu_features *f)
 {
     if (!f->hypervisor)
         return;
-    f->hypervisor_max = cpuid(KVM_LEAVES_FIRST, 0).eax;
+    struct cpuid_result first = cpuid(KVM_LEAVES_FIRST, 0);
+    f->hypervisor_max = first.eax;
+    f->emulated = first.ebx == 0x54474354 && first.ecx == 0x43544743 && first.edx == 0x47435447;
     for (u32 leaf = KVM_LEAVES_FIRST; leaf <= KVM_LEAVES_LAST; leaf += KVM_LEAVES_STEP) {
         struct cpuid_result r = cpuid(leaf, 0);
         if (r.ebx == 0x4b4d564b && r.ecx == 0x564b4d56 && r.edx == 0x4d) { /* "KVMKVMKVM" */

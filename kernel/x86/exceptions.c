@@ -40,11 +40,16 @@ static const char *const names[32] = {
     [30] = "security exception",
 };
 
+static u64 fixup_address(const s32 *distance)
+{
+    return (u64)distance + (u64)(s64)*distance;
+}
+
 u64 exception_fixup(u64 rip)
 {
     for (const struct fixup *f = fixups_start; f < fixups_end; f++)
-        if ((u64)&f->instruction + (u64)(s64)f->instruction == rip)
-            return (u64)&f->landing + (u64)(s64)f->landing;
+        if (rip >= fixup_address(&f->first) && rip <= fixup_address(&f->last))
+            return fixup_address(&f->landing);
     return 0;
 }
 

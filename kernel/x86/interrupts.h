@@ -60,12 +60,15 @@ bool user_copy_fault(u64 address, bool write);
 
 /* --- fix-ups ---------------------------------------------------------------------------------- */
 
-/* An instruction that may fault, and where to go on when it did: an entry of the section .fixups,
-   two signed 32-bit distances, each from its own field.  In NASM:
+/* Instructions that may fault, from the first to the last, and where to go on when one did: an
+   entry of the section .fixups, three signed 32-bit distances, each from its own field.  In NASM:
        section .fixups
-       dd instruction - $, landing - $                                                            */
+       dd first - $
+       dd last - $
+       dd landing - $                                                                             */
 struct fixup {
-    s32 instruction;
+    s32 first;
+    s32 last;
     s32 landing;
 };
 

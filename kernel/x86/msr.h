@@ -69,6 +69,7 @@ struct cpu_features {
     bool xsave, xsaveopt, xsavec, fxsr, avx, sse42, popcnt, erms, fsrm;
     bool rdrand, rdseed;
     bool hypervisor;    /* runs under one */
+    bool emulated;      /* by QEMU, instruction by instruction (TCG) */
     u32 kvm_base;       /* first CPUID leaf of KVM's interface; 0: not KVM */
     u32 kvm_features;   /* EAX of kvm_base + 1 */
     u32 leaf_max;       /* highest basic leaf */

@@ -10,9 +10,7 @@
 #include "kernel/x86/msr.h"
 #include "kernel/x86/pit.h"
 #include "kernel/x86/ratio.h"
-#include "runtime/memory.h"
 
-#define HYPERVISOR_LEAF        0x40000000u
 #define HYPERVISOR_TIMING_LEAF 0x40000010u
 
 static u64 rate_of_hz(u64 hz)
@@ -44,10 +42,7 @@ u64 tsc_rate_known(void)
 /* QEMU's own emulation (TCG) and KVM count nanoseconds. */
 static bool apic_counts_ns(void)
 {
-    struct cpuid_result r = cpuid(HYPERVISOR_LEAF, 0);
-    u32 name[3] = {r.ebx, r.ecx, r.edx};
-    return cpu_features.hypervisor && cpu_features.hypervisor_max &&
-           (memcmp(name, "TCGTCGTCGTCG", 12) == 0 || cpu_features.kvm_base);
+    return cpu_features.hypervisor_max && (cpu_features.emulated || cpu_features.kvm_base);
 }
 
 u64 apic_hz_known(void)

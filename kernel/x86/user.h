@@ -37,8 +37,11 @@ void fpu_save(u8 *to);
 void fpu_load(const u8 *from);
 
 /* user_copy.asm; see there. */
+#define UNROLLED_BYTES_LEAST 1024 /* of the _unrolled forms */
 u64 user_copy_bytes(void *to, const void *from, u64 bytes);
+u64 user_copy_bytes_unrolled(void *to, const void *from, u64 bytes);
 u64 user_zero_bytes(void *to, u64 bytes);
+u64 user_zero_bytes_unrolled(void *to, u64 bytes);
 s64 user_copy_text(char *to, const char *from, u64 most);
 s64 user_load_word(const u32 *from, u32 *value);
 s64 user_swap_word(u32 *at, u32 *expected, u32 value);

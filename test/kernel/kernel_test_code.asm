@@ -23,6 +23,7 @@ invalid_opcode_caught:
 
 section .fixups progbits alloc noexec nowrite align=4
     dd invalid_opcode_caught.invalid - $
+    dd invalid_opcode_caught.invalid - $
     dd invalid_opcode_caught.landing - $
 
 section .rodata
