@@ -22,6 +22,7 @@ endif
 all: kernel thunk
 
 include tools/setup.mk
+include kernel/net/lwip/lwip.mk
 include boot/kernel.mk
 include tools/thunk.mk
 include test/test.mk

@@ -22,11 +22,12 @@ VDSO_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard unix/vdso/*.c))
 
 # fs/builder*.c, fs/check*.c and fs/setting.c make and mend images, on a host; kernel/test/ is in the test kernel
 # only.
-KERNEL_C   := $(filter-out fs/builder% fs/check.c fs/check_% fs/setting.c,$(wildcard boot/*.c kernel/*.c kernel/x86/*.c runtime/*.c \
+KERNEL_C   := $(filter-out fs/builder% fs/check.c fs/check_% fs/setting.c,$(wildcard boot/*.c kernel/*.c kernel/x86/*.c kernel/net/*.c runtime/*.c \
               drivers/*.c fs/*.c unix/*.c))
 KERNEL_ASM := $(wildcard boot/*.asm kernel/*.asm kernel/x86/*.asm unix/*.asm)
 
-KERNEL_OBJECTS       := $(KERNEL_C:%.c=$(BUILD)/kernel/%.o) $(KERNEL_ASM:%.asm=$(BUILD)/kernel/%.asm.o)
+KERNEL_OBJECTS       := $(KERNEL_C:%.c=$(BUILD)/kernel/%.o) $(KERNEL_ASM:%.asm=$(BUILD)/kernel/%.asm.o) \
+                        $(LWIP_KERNEL_OBJECTS)
 KERNEL_DEBUG_OBJECTS := $(patsubst $(BUILD)/kernel/%,$(BUILD)/kernel-debug/%,$(KERNEL_OBJECTS))
 
 .PHONY: kernel kernel-debug iso
