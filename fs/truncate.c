@@ -62,6 +62,29 @@ static status blocks_drop(struct inode *i, range blocks, u64 length)
     return s;
 }
 
+/* The first part of [from, end) that is mapped and not unwritten. */
+static range written_find(const struct inode *i, u64 from, u64 end)
+{
+    struct range_node *n = i->extents ? range_map_lookup_at_or_next(i->extents, from) : NULL;
+    while (n && n->r.start < end && extent_of(n)->flags & MAP_UNWRITTEN)
+        n = range_map_next(n);
+    return n ? range_intersection(n->r, range_of(from, end)) : range_of(end, end);
+}
+
+status file_skip(struct inode *i, u64 end)
+{
+    u64 from = blocks_up(i->bytes);
+    status s = STATUS_OK;
+    while (is_ok(s) && from < end) {
+        range left = written_find(i, from, end);
+        if (range_empty(left))
+            break;
+        s = blocks_drop(i, left, ~0ull);
+        from = left.end;
+    }
+    return s;
+}
+
 /* --- the length ------------------------------------------------------------------------------- */
 
 static void promises_cut(struct inode_live *l, u64 bytes)
@@ -106,7 +129,7 @@ status file_truncate(struct inode *i, u64 bytes, u64 *fetch)
     if (bytes <= i->bytes) {
         s = file_shorten(i, bytes);
     } else {
-        s = tail_secure(i, ~0ull, fetch);
+        s = tail_secure(i, blocks_up(bytes), fetch);
         if (is_ok(s))
             i->bytes = bytes;
     }
@@ -296,7 +319,9 @@ status file_allocate(struct inode *i, u32 flags, u64 offset, u64 bytes, u64 *fet
     range inner = range_of(blocks_up(offset), end >> BLOCK_ORDER);
     range outer = range_of(offset >> BLOCK_ORDER, blocks_up(end));
     if (is_ok(s) && grows)
-        s = tail_secure(i, ~0ull, fetch);
+        s = tail_secure(i, outer.end, fetch);
+    else if (is_ok(s) && !(flags & ALLOCATE_PUNCH)) /* what is counted on must not go later */
+        s = file_skip(i, outer.end);
     if (is_ok(s) && flags & (ALLOCATE_PUNCH | ALLOCATE_ZERO))
         s = edges_clear(i, offset, end, fetch);
     if (is_ok(s) && flags & ALLOCATE_PUNCH && !range_empty(inner))

@@ -7,7 +7,8 @@
    dirty already needs none of that: then begin is a look-up.
 
    A file that grows from the middle of a block: that block's page becomes dirty with zeros behind
-   the old end, so that what the disk holds there never shows. */
+   the old end, so that what the disk holds there never shows.  Nor do blocks that a power cut left
+   behind the end: those that the file skips when it grows become a hole first (file_skip). */
 #include "fs/writeback.h"
 
 static status no_file(const struct inode *i)
@@ -82,8 +83,9 @@ static status page_fetch_first(u64 index, u64 *fetch)
 status tail_secure(struct inode *i, u64 index, u64 *fetch)
 {
     u64 last = i->bytes >> BLOCK_ORDER, within = i->bytes % BLOCK_BYTES;
-    if (within == 0 || index <= last)
-        return STATUS_OK;
+    status s = index > last ? file_skip(i, index) : STATUS_OK;
+    if (!is_ok(s) || within == 0 || index <= last)
+        return s;
     struct page *p = cache_lookup(i, last);
     if (p && p->flags & PAGE_VALID)
         memset((u8 *)p->memory + within, 0, BLOCK_BYTES - within);

@@ -297,5 +297,12 @@ bool page_has_content(const struct inode *i, u64 index);
 /* A valid page becomes dirty; a block is set aside when it needs one.  EAGAIN, ENOSPC. */
 status page_make_dirty(struct page *p);
 /* Before i grows to more than it is, with pages from `index` on: its last page, if it ends within
-   it, is dirty and zero behind the end.  EAGAIN with *fetch. */
+   it, is dirty and zero behind the end, and nothing is between the two (file_skip).  EAGAIN with
+   *fetch. */
 status tail_secure(struct inode *i, u64 index, u64 *fetch);
+
+/* truncate.c */
+/* Blocks with data from the end of i to block `end` become a hole: a power cut left them there when
+   it came after their mapping and before the length that holds them (FORMAT.md, section 8). EAGAIN,
+   ENOMEM; what was done then is not seen, and need not be done again. */
+status file_skip(struct inode *i, u64 end);

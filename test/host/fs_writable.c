@@ -125,6 +125,14 @@ status writable_wait_room(struct writable *v)
     return wait_for(&r);
 }
 
+status writable_cut(struct writable *v)
+{
+    clock_of = v;
+    test_unmount(v->fs);
+    v->fs = NULL;
+    return writable_mount(v);
+}
+
 status writable_remount(struct writable *v, bool ended)
 {
     struct host_result r;

@@ -19,5 +19,7 @@ void writable_init(struct writable *v, u64 bytes, heap h);
 void writable_destroy(struct writable *v);
 /* Mounts again: after filesystem_end, or, `ended` false, after filesystem_sync and a power cut. */
 status writable_remount(struct writable *v, bool ended);
+/* Mounts again after a power cut that nothing was done about. */
+status writable_cut(struct writable *v);
 status writable_sync(struct writable *v);
 status writable_wait_room(struct writable *v);

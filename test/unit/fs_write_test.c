@@ -253,6 +253,69 @@ static void test_failures(void)
     writable_destroy(&shadow_disk);
 }
 
+/* Pages 0 and 3 of a file are written, page 3 is on the disk and mapped, and then the power is cut:
+   the file is empty, and its model with it. */
+static void shadow_cut_grown(struct shadow *m)
+{
+    struct inode_attributes a;
+    struct host_result r;
+    struct sync_wait w = {NULL};
+    shadow_write(m, 0, 4096, 1);
+    shadow_write(m, 3 * 4096, 4096, 2);
+    file_sync(shadow_look(m->name), 3, 4, SYNC_WRITE, &w, host_result_init(&r));
+    must(is_ok(shadow_wait(&r)));
+    shadow_make("other");
+    must(is_ok(shadow_sync_file(shadow_look("other"), SYNC_ALL)));
+    must(is_ok(writable_cut(&shadow_disk)));
+    inode_attributes(shadow_look(m->name), &a);
+    must(a.bytes == 0 && a.blocks == 8); /* or there is nothing to see */
+    memset(m->bytes, 0, sizeof(m->bytes));
+    m->length = 0;
+}
+
+static void grow_by_write(struct shadow *m)
+{
+    shadow_write(m, 5 * 4096 + 10, 100, 3);
+}
+
+static void grow_by_truncate(struct shadow *m)
+{
+    shadow_truncate(m, 4 * 4096 - 1);
+}
+
+static void grow_by_allocate(struct shadow *m)
+{
+    shadow_allocate(m, 0, 2 * 4096 + 10, 2 * 4096);
+}
+
+static void grow_into_allocated(struct shadow *m)
+{
+    struct inode_attributes a;
+    shadow_allocate(m, ALLOCATE_KEEP_SIZE, 0, 6 * 4096);
+    shadow_truncate(m, 6 * 4096);
+    inode_attributes(shadow_look(m->name), &a);
+    must(a.blocks == 6 * 8); /* none of them went when it grew */
+}
+
+/* What a power cut left behind the end of a file never shows. */
+static void test_behind_the_end(void)
+{
+    static void (*const grow[])(struct shadow * m) = {grow_by_write, grow_by_truncate,
+                                                      grow_by_allocate, grow_into_allocated};
+    struct shadow *m = &shadows[0];
+    for (u32 n = 0; n < countof(grow); n++) {
+        writable_init(&shadow_disk, 16 * MiB, host_heap);
+        shadows_make();
+        shadow_cut_grown(m);
+        grow[n](m);
+        shadow_check(m);
+        must(is_ok(writable_remount(&shadow_disk, false)));
+        shadow_check(m);
+        writable_destroy(&shadow_disk);
+    }
+    ok(1, "what a power cut left behind the end of a file is not seen when it grows");
+}
+
 /* Who writes much waits for the disk, and the cache keeps its limit. */
 static void test_throttle(void)
 {
@@ -280,6 +343,7 @@ int main(void)
     test_full();
     test_matrix();
     test_failures();
+    test_behind_the_end();
     test_throttle();
     for (u32 n = 0; n < 8; n++)
         test_random(seed + n, 400);
