@@ -50,6 +50,13 @@ u64 space_available(const struct filesystem *fs)
     return left > set_aside ? left - set_aside : 0;
 }
 
+/* What the next commits free, and what follows them. */
+static u64 space_coming(const struct filesystem *fs)
+{
+    const struct data *d = fs->data;
+    return d->frees.blocks + d->frees_committing.blocks + d->voided_blocks + trim_blocks(fs);
+}
+
 status space_reserve(struct filesystem *fs, u64 blocks)
 {
     status s = data_need(fs);
@@ -61,8 +68,9 @@ status space_reserve(struct filesystem *fs, u64 blocks)
         d->reserved += blocks;
         return STATUS_OK;
     }
-    u64 coming = d->frees.blocks + d->frees_committing.blocks + d->voided_blocks + trim_blocks(fs);
-    if (blocks <= available + coming)
+    if (blocks > available + space_coming(fs))
+        sums_release(fs);
+    if (blocks <= available + space_coming(fs))
         return status_error(EAGAIN, "fs: blocks are free after the next commit", blocks);
     return status_error(ENOSPC, "fs: the filesystem is full", blocks);
 }

@@ -197,22 +197,14 @@ static void space_check(struct check *c)
 /* --- checksum blocks ---------------------------------------------------------------------------
  */
 
-/* The blocks of checksums that an extent needs. */
-static range extent_sums(const struct extent *e)
-{
-    u64 first = e->run_index / RUN_SUMS;
-    u64 end = (e->run_index + range_length(e->node.r) + RUN_SUMS - 1) / RUN_SUMS;
-    return range_of(e->run_block + first, e->run_block + end);
-}
-
 closure_function(check_inode_visitor, sums_collect, (struct uses * uses), struct inode *i)
 {
     struct uses *u = bound(uses);
     struct range_node *n = i->type == INODE_FILE && i->extents ? range_map_first(i->extents) : NULL;
     for (; n; n = range_map_next(n)) {
         const struct extent *e = extent_of(n);
-        range r = extent_sums(e);
-        if (e->flags & MAP_SUMS_RUN)
+        range r = extent_sums(e, n->r);
+        if (!range_empty(r))
             check_range_add(u->check, &u->blocks,
                             (struct check_range){.start = r.start, .end = r.end, .i = i});
     }

@@ -241,7 +241,8 @@ static bool commit_needed(const struct filesystem *fs)
 /* What only reads never commits anything, be there a lost tail or orphans. */
 static bool commit_may_log(const struct filesystem *fs)
 {
-    return commit_needed(fs) || (fs->data && !list_empty(&fs->data->arrived));
+    return commit_needed(fs) || fs->space.loose_due ||
+           (fs->data && !list_empty(&fs->data->arrived));
 }
 
 /* Whoever has asked by now is answered by this commit. */
@@ -279,6 +280,8 @@ static void commit_begin_data(struct filesystem *fs)
     commit_take_waiters(c);
     if (fs->orphans && commit_may_log(fs))
         orphans_forget(fs);
+    if (fs->space.loose && commit_may_log(fs))
+        sums_release(fs);
     status s = log_commit_secure(fs->log);
     if (!is_ok(s)) {
         commit_end(fs, s);

@@ -117,18 +117,30 @@ static void extent_advance(struct extent *e, u64 blocks)
         e->sums += blocks;
 }
 
+/* What is left of e beside a cut goes on naming its checksum blocks; nothing else does. */
+static void extent_sums_cut(struct inode *i, const struct extent *e, range left, range right)
+{
+    status s = sums_hold(i->fs, extent_sums(e, left));
+    if (is_ok(s))
+        s = sums_hold(i->fs, extent_sums(e, right));
+    assert(is_ok(s)); /* e names them */
+    sums_drop(i->fs, extent_sums(e, e->node.r));
+}
+
 /* Takes `cut`, which lies within e, out of the map; what becomes of its blocks is the caller's. */
 static status extent_cut(struct inode *i, struct extent *e, range cut)
 {
-    range r = e->node.r, right = range_of(cut.end, r.end);
-    if (cut.start > r.start) {
-        struct extent *tail = NULL;
-        if (!range_empty(right)) {
-            tail = extent_make(i->fs, e);
-            if (!tail)
-                return status_error(ENOMEM, "fs: no memory for an extent", i->number);
-        }
-        extent_resize(i, e, range_of(r.start, cut.start));
+    range r = e->node.r, left = range_of(r.start, cut.start), right = range_of(cut.end, r.end);
+    struct extent *tail = NULL;
+    if (!range_empty(left) && !range_empty(right)) {
+        tail = extent_make(i->fs, e);
+        if (!tail)
+            return status_error(ENOMEM, "fs: no memory for an extent", i->number);
+    }
+    if (e->flags & MAP_SUMS_RUN)
+        extent_sums_cut(i, e, left, right);
+    if (!range_empty(left)) {
+        extent_resize(i, e, left);
         if (tail) {
             extent_advance(tail, cut.end - r.start);
             tail->node.r = right;
@@ -227,6 +239,8 @@ status extent_map(struct inode *i, const struct record_map *m)
     s = extent_fill(i, e, m);
     if (is_ok(s))
         s = space_take(&fs->space, m->disk_block, m->blocks, USE_DATA);
+    if (is_ok(s))
+        s = sums_hold(fs, extent_sums(e, e->node.r));
     if (!is_ok(s))
         return s;
     extent_link(i, e); /* extent_unmap has made room */

@@ -64,7 +64,10 @@ struct space {
     heap heap;
     u64 blocks; /* of the device */
     u64 used;
-    struct space_node *last; /* where the last blocks were taken: the next ones are mostly there */
+    struct space_node *last;  /* where the last blocks were taken: the next ones are mostly there */
+    struct range_map sums;    /* sums.c: how many extents name each checksum block */
+    struct sums_loose *loose; /* checksum blocks that none names, in no order */
+    bool loose_due;           /* some of them since the last commit that could release them */
 };
 
 void space_init(struct space *s, heap h, u64 blocks);
@@ -76,6 +79,9 @@ status space_give(struct space *s, u64 block, u64 blocks, enum space_use use);
 /* The same; *spare, unless it is NULL, is used and then NULL when a node more is needed. */
 status space_give_with(struct space *s, u64 block, u64 blocks, enum space_use use,
                        struct space_node **spare);
+/* Gives blocks that lie in one use another one.  Takes what it needs of `spares`, two nodes, and
+   leaves NULL there; returns how many ranges are left of the one in which they lay. */
+u32 space_turn(struct space *s, range blocks, enum space_use to, struct space_node *spares[2]);
 bool space_is(struct space *s, u64 block, u64 blocks, enum space_use use);
 
 /* --- inodes and entries ----------------------------------------------------------------------- */
@@ -363,6 +369,20 @@ u64 symlink_record_bytes(u64 target_bytes);
 /* extent.c */
 status extent_map(struct inode *i, const struct record_map *m);
 status extent_unmap(struct inode *i, range blocks);
+
+/* sums.c */
+/* The checksum blocks that a part of e needs; empty: it has no run. */
+range extent_sums(const struct extent *e, range part);
+/* One extent more names them.  ENOMEM, but not for blocks that another one names. */
+status sums_hold(struct filesystem *fs, range blocks);
+void sums_drop(struct filesystem *fs, range blocks);
+/* Whether any of them is named. */
+bool sums_named(struct filesystem *fs, range blocks);
+/* At mount, when changes are possible: finds what nobody names. */
+void sums_sweep(struct filesystem *fs);
+/* Logs the RELEASE of what nobody names, as far as the log takes it.  Not between log_begin and
+   log_end. */
+void sums_release(struct filesystem *fs);
 
 /* replay.c: applies the records of one valid group. */
 struct replay {

@@ -103,6 +103,7 @@ static status mount_prepare_writing(struct mount *m)
     status s = segments_prepare(fs);
     if (!is_ok(s))
         return s;
+    sums_sweep(fs);
     return log_make(fs, &(struct log_end){
                             .block = m->replay.segment_block,
                             .blocks = m->replay.segment_blocks,

@@ -125,7 +125,13 @@ static status replay_release(struct replay *r, const struct record *record)
     const struct record_reserve *release = (const struct record_reserve *)record;
     enum space_use use = USE_OTHER;
     status s = reserve_use(release, &use);
-    return is_ok(s) ? space_give(&r->fs->space, release->block, release->blocks, use) : s;
+    if (is_ok(s))
+        s = space_give(&r->fs->space, release->block, release->blocks, use);
+    if (is_ok(s) && use == USE_CHECKSUMS &&
+        sums_named(r->fs, range_of(release->block, release->block + release->blocks)))
+        s = status_error(EBADMSG, "fs: damaged: checksums released that are needed",
+                         release->block);
+    return s;
 }
 
 /* What to do with a record, and how long its fixed part is. */

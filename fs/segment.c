@@ -90,6 +90,7 @@ u64 checkpoint_bytes(const struct filesystem *fs)
     u64 records = fs->inodes * sizeof(struct record_inode) +
                   fs->entries * sizeof(struct record_link) +
                   fs->extents * sizeof(struct record_map) + fs->segments->setting_bytes +
+                  fs->segments->reserves * sizeof(struct record_reserve) +
                   sizeof(struct record_checkpoint) + sizeof(struct record_checkpoint_end);
     /* A group that no longer fits into a segment leaves at most its own length of it: an eighth
        (checkpoint_group_bytes), or that of a long record, and these are in text_bytes.  Headers and
@@ -394,7 +395,7 @@ status segments_prepare(struct filesystem *fs)
     u64 usual = fs->space.blocks / SEGMENTS_OF_A_DEVICE;
     s->usual = (u32)min(max(usual, SEGMENT_USUAL_LEAST), SEGMENT_MOST_BLOCKS);
     s->reserves = reserves_count(fs);
-    s->setting_bytes = setting_bytes(fs) + s->reserves * sizeof(struct record_reserve);
+    s->setting_bytes = setting_bytes(fs);
     standby_fill(fs, standby_wanted(fs));
     return STATUS_OK;
 }

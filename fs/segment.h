@@ -34,8 +34,8 @@ struct segments {
     u64 chain_bytes, old_bytes, checkpoint_bytes, standby_bytes; /* see segment_bytes */
     u64 needed;            /* by the compaction under way: what its checkpoint may still take */
     u64 counted;           /* checkpoint_bytes(fs) at its cut */
-    u32 reserves;          /* ranges that are reserved: they do not change while mounted */
-    u64 setting_bytes;     /* SETTING and RESERVE records of a checkpoint */
+    u32 reserves;          /* ranges that are reserved: releasing (sums.c) changes how many */
+    u64 setting_bytes;     /* SETTING records of a checkpoint */
     u64 taken;             /* [statistics] blocks of standby that logs and checkpoints have taken */
     u64 gap_from;          /* where free blocks are looked for next */
     u64 gap_none_used;     /* none was found when that many blocks were in use; ~0: not known */

@@ -7,6 +7,7 @@ void space_init(struct space *s, heap h, u64 blocks)
 {
     *s = (struct space){.heap = h, .blocks = blocks};
     range_map_init(&s->map);
+    range_map_init(&s->sums);
 }
 
 static struct space_node *space_node_of(struct range_node *n)
@@ -123,6 +124,31 @@ status space_give_with(struct space *s, u64 block, u64 blocks, enum space_use us
     }
     s->used -= blocks;
     return STATUS_OK;
+}
+
+u32 space_turn(struct space *s, range blocks, enum space_use to, struct space_node *spares[2])
+{
+    struct space_node *n = space_node_of(range_map_lookup(&s->map, blocks.start)), *turned = n;
+    assert(n && n->node.r.end >= blocks.end);
+    enum space_use from = n->use;
+    range left = range_of(n->node.r.start, blocks.start);
+    range right = range_of(blocks.end, n->node.r.end);
+    range_map_resize(&s->map, &n->node, range_empty(left) ? blocks : left);
+    if (!range_empty(left)) {
+        turned = spares[0];
+        spares[0] = NULL;
+        space_tail(s, blocks, to, turned);
+    }
+    turned->use = to;
+    if (!range_empty(right)) {
+        space_tail(s, right, from, spares[1]);
+        spares[1] = NULL;
+    }
+    space_join(s, turned);
+    struct space_node *before = space_node_of(range_map_previous(&turned->node));
+    if (before && before->use == to)
+        space_join(s, before);
+    return !range_empty(left) + !range_empty(right);
 }
 
 status space_give(struct space *s, u64 block, u64 blocks, enum space_use use)

@@ -296,7 +296,7 @@ void crash_machine_build(struct crash_machine *c, const struct machine_image *o,
         struct builder_node node = {.path = path,
                                     .type = INODE_FILE,
                                     .mode = 0644,
-                                    .bytes = random_below(&r, 40000),
+                                    .bytes = o->files_least + random_below(&r, 40000),
                                     .source = source};
         must(is_ok(builder_add(b, &node)));
     }

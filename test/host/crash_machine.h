@@ -54,7 +54,8 @@ status crash_machine_allocate(struct crash_machine *c, struct inode *i, u32 flag
 struct machine_image {
     u64 bytes;       /* of the disk */
     u64 built_bytes; /* the filesystem's size; 0: the disk's.  The rest is for growth */
-    u32 files;       /* "b0", "b1", ...: of up to 40 KiB */
+    u32 files;       /* "b0", "b1", ...: of up to 40 KiB, and */
+    u64 files_least; /* that many bytes more */
     bool checksums;
     u64 seed;
 };
