@@ -38,12 +38,16 @@ void watchdog_start(void)
     u64 seconds = boot_option("watchdog") ? boot_option_number("watchdog") : (u64)SECONDS_DEFAULT;
     if (seconds == 0)
         return;
-    if (!nmi_tick_init()) {
-        log_info("watchdog: no 8254 behind an IO-APIC; a thunk that never returns is not named");
+    watchdog.limit_ticks = (u32)min(seconds, (u64)SECONDS_MOST) * NMI_TICKS_A_SECOND;
+    /* Before the way is open: a machine that is held up in between gets a tick that is expected. */
+    __atomic_store_n(&watchdog.running, true, __ATOMIC_SEQ_CST);
+    if (nmi_tick_init()) {
+        nmi_tick_start();
         return;
     }
-    watchdog.limit_ticks = (u32)min(seconds, (u64)SECONDS_MOST) * NMI_TICKS_A_SECOND;
-    watchdog_woken();
+    watchdog.running = false;
+    watchdog.limit_ticks = 0;
+    log_info("watchdog: no 8254 behind an IO-APIC; a thunk that never returns is not named");
 }
 
 bool watchdog_is_on(void)

@@ -33,7 +33,8 @@ void cpu_look(u32 number, struct cpu_seen *seen);
    unless one was asked for. */
 #define NMI_TICKS_A_SECOND 18
 
-/* Looks for the counter and routes it; false: there is none. */
+/* Looks for the counter and routes it; false: there is none.  A tick may come from here on, and
+   nmi_tick_start makes sure that one does. */
 bool nmi_tick_init(void);
 void nmi_tick_start(void);
 /* In an NMI on the boot CPU: it is this tick. */

@@ -49,7 +49,7 @@ static u8 alarm_status(void)
 
 bool pit_alarm_is_there(void)
 {
-    out8(PORT_CONTROL, ALARM_CONTROL); /* counts nothing until it is told what */
+    pit_alarm_start();
     return (alarm_status() & STATUS_MODE) == ALARM_CONTROL;
 }
 

@@ -7,7 +7,8 @@
 /* Waits for about `ns`, at most 50 ms; how long it was.  0: there is no 8254. */
 u64 pit_wait(u64 ns);
 
-/* The first counter answers. */
+/* The first counter answers.  The alarm is started: what the counter was doing since the machine
+   began is over, and it rings no earlier than after 55 ms. */
 bool pit_alarm_is_there(void);
 
 /* Raises the counter's line once, 55 ms from now. */
