@@ -99,34 +99,70 @@ seq 1 3000 >"$WORK/data/numbers"
 expected="$(sha256sum "$WORK/data/numbers" | cut -d' ' -f1)  /data/numbers"
 size=$(stat -c %s "$WORK/image")
 
-# sound_or_refused NAME: boots $WORK/damaged; the exact output with status 0, or a failure that is
-# reported, is right; anything else is wrong.
+# wrong KIND NAME: what must not be, said on stderr too, which prove shows.
+wrong() {
+    { echo "# $1: $2, status $status after $((SECONDS - began)) s"; diagnose "$WORK/out"; diagnose "$WORK/err"; } |
+        tee /dev/stderr
+}
+
+# boot_damaged NAME: boots $WORK/damaged.  The exact output with status 0 is right, and so is a
+# failure that is reported; anything else is wrong.
 hangs=0 panics=0 lies=0 refusals=0 sound=0
 boot_damaged() {
-    local status=0
-    "$THUNK" run --timeout 30 --disk "$WORK/damaged" >"$WORK/out" 2>"$WORK/err" </dev/null || status=$?
+    local status=0 began=$SECONDS
+    "$THUNK" run --timeout "$LIMIT" --disk "$WORK/damaged" >"$WORK/out" 2>"$WORK/err" </dev/null || status=$?
     if [ "$status" -eq 124 ]; then
-        hangs=$((hangs + 1)); echo "# hang: $1"
+        hangs=$((hangs + 1)); wrong hang "$1"
     elif grep -qi panic "$WORK/err"; then
-        panics=$((panics + 1)); echo "# panic: $1"; diagnose "$WORK/err"
+        panics=$((panics + 1)); wrong panic "$1"
     elif [ "$status" -eq 0 ] && [ "$(cat "$WORK/out")" = "$expected" ]; then
         sound=$((sound + 1))
     elif [ "$status" -ne 0 ] && [ -s "$WORK/err" ]; then
         refusals=$((refusals + 1))
     else
-        lies=$((lies + 1)); echo "# status $status without a word: $1"; diagnose "$WORK/out"
+        lies=$((lies + 1)); wrong "a failure without a word, or wrong output" "$1"
     fi
+}
+
+# The parts of the image that hold bytes: "START END" each.
+extents() {
+    python3 -c 'import os, sys
+f, at = os.open(sys.argv[1], os.O_RDONLY), 0
+while at < os.fstat(f).st_size:
+    try:
+        start = os.lseek(f, at, os.SEEK_DATA)
+    except OSError:
+        break
+    at = os.lseek(f, start, os.SEEK_HOLE)
+    print(start, at)' "$1"
 }
 
 seed=${SEED:-20261121}
 flips=${FLIPS:-200}
-echo "# seed $seed, $flips flips, image of $size bytes"
-# Every second flip lands in the first 64 KiB or in the part of the image that holds bytes.
-awk -v seed="$seed" -v n="$flips" -v size="$size" 'BEGIN {
+extents "$WORK/image" >"$WORK/extents"
+used=$(awk '{ n += $2 - $1 } END { print n + 0 }' "$WORK/extents")
+# What this awk, or a filesystem without holes, makes of it: a test of nothing is none.
+[ "$used" -gt 1000000 ] && [ "$used" -lt "$size" ]
+ok $? "the image says where its bytes are" || sed 's/^/# /' "$WORK/extents"
+echo "# seed $seed, $flips flips, image of $size bytes, $used of them used"
+# Of four flips two are in the first 64 KiB, one of them in its superblock; one is among the image's
+# last blocks in use, where the log and the checksums are; one is anywhere among the bytes in use.
+awk -v seed="$seed" -v n="$flips" '{ start[NR] = $1; length_[NR] = $2 - $1; used += $2 - $1 }
+END {
     srand(seed)
-    for (i = 0; i < n; i++) printf "%d %d\n", int(rand() * (i % 2 ? size : 65536)), 1 + int(rand() * 255)
-}' >"$WORK/flips"
-cp "$WORK/image" "$WORK/damaged"
+    for (i = 0; i < n; i++) {
+        tail = used < 16384 ? used : 16384
+        at = i % 4 == 0 ? rand() * 65536 : i % 4 == 2 ? rand() * 512 : \
+             i % 4 == 1 ? used - 1 - rand() * (tail - 1) : rand() * used
+        at = int(at)
+        if (i % 2) {
+            for (e = 1; at >= length_[e]; e++) at -= length_[e]
+            at += start[e]
+        }
+        printf "%d %d\n", at, 1 + int(rand() * 255)
+    }
+}' "$WORK/extents" >"$WORK/flips"
+cp --sparse=always "$WORK/image" "$WORK/damaged"
 while read -r offset bits; do
     old=$(od -An -tu1 -j "$offset" -N 1 "$WORK/image")
     printf "$(printf '\\%03o' $((old ^ bits)))" | dd of="$WORK/damaged" bs=1 seek="$offset" conv=notrunc 2>/dev/null
@@ -136,6 +172,8 @@ done <"$WORK/flips"
 echo "# flips: $sound sound, $refusals refused, $hangs hangs, $panics panics, $lies lies"
 [ $((hangs + panics + lies)) -eq 0 ] && [ $((sound + refusals)) -eq "$flips" ]
 ok $? "$flips images with one byte flipped: sound output or a clear refusal"
+[ "$refusals" -ge $((flips / 8)) ] && [ "$sound" -ge $((flips / 8)) ]
+ok $? "and enough of them of each sort" || echo "# $sound sound, $refusals refused"
 
 hangs=0 panics=0 lies=0 refusals=0 sound=0
 for cut in 0 1 511 512 4095 4096 8192 12288 65536 $((size / 4)) $((size / 2)) $((size - 4096)); do
