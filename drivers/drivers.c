@@ -5,11 +5,12 @@
 #include "drivers/pci.h"
 #include "drivers/virtio.h"
 
-void drivers_start(block_attach attach)
+void drivers_start(block_attach block, net_attach net)
 {
+    const struct device_users users = {block, net};
     console_init();
-    virtio_mmio_start(attach);
-    pci_start(attach);
+    virtio_mmio_start(&users);
+    pci_start(&users);
     if (virtio_console_expected())
         return;
     const struct console_carrier *serial = serial_carrier();

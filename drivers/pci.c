@@ -104,6 +104,12 @@ u64 pci_bar(const struct pci_function *f, u8 bar)
     return address;
 }
 
+u16 pci_ports(const struct pci_function *f, u8 bar)
+{
+    u32 low = bar < PCI_BARS ? pci_read32(f, (u8)(PCI_BAR0 + 4 * bar)) : 0;
+    return low & 1 && low >> 16 == 0 ? (u16)(low & ~3u) : 0;
+}
+
 u8 pci_capability(const struct pci_function *f, u8 kind, u8 after)
 {
     if (after == 0 && !(pci_read16(f, PCI_STATUS) & PCI_STATUS_HAS_LIST))
@@ -121,11 +127,11 @@ u8 pci_capability(const struct pci_function *f, u8 kind, u8 after)
 /* --- enumeration ------------------------------------------------------------------------------ */
 
 /* The ids alone choose the driver. */
-static void function_start(const struct pci_function *f, block_attach attach)
+static void function_start(const struct pci_function *f, const struct device_users *users)
 {
     if (f->vendor == VENDOR_VIRTIO && f->device >= DEVICE_VIRTIO_FIRST &&
         f->device <= DEVICE_VIRTIO_LAST)
-        virtio_pci_start(f, attach);
+        virtio_pci_start(f, users);
 }
 
 static void bridge_note(const struct pci_function *f)
@@ -136,7 +142,7 @@ static void bridge_note(const struct pci_function *f)
 }
 
 /* Returns whether the slot has further functions; false when nothing is there. */
-static bool function_probe(struct pci_function *f, block_attach attach)
+static bool function_probe(struct pci_function *f, const struct device_users *users)
 {
     u32 ids = pci_read32(f, PCI_VENDOR);
     f->vendor = (u16)ids;
@@ -147,18 +153,18 @@ static bool function_probe(struct pci_function *f, block_attach attach)
     if ((header & PCI_HEADER_KIND) == PCI_HEADER_BRIDGE)
         bridge_note(f);
     else
-        function_start(f, attach);
+        function_start(f, users);
     return header & PCI_MULTIFUNCTION;
 }
 
-static void bus_start(u8 bus, block_attach attach)
+static void bus_start(u8 bus, const struct device_users *users)
 {
     for (u8 slot = 0; slot < PCI_SLOTS; slot++) {
         struct pci_function f = {.bus = bus, .slot = slot};
-        if (!function_probe(&f, attach))
+        if (!function_probe(&f, users))
             continue;
         for (f.function = 1; f.function < PCI_FUNCTIONS; f.function++)
-            function_probe(&f, attach);
+            function_probe(&f, users);
     }
 }
 
@@ -169,7 +175,7 @@ static bool ports_answer(void)
     return port_read32(PCI_ADDRESS_PORT) == PCI_ENABLE;
 }
 
-void pci_start(block_attach attach)
+void pci_start(const struct device_users *users)
 {
     physical window;
     pci.by_ports = ports_answer();
@@ -181,5 +187,5 @@ void pci_start(block_attach attach)
     pci.found[0] = 1;
     for (u32 bus = 0; bus < PCI_BUSES; bus++)
         if (pci.found[bus / 8] & 1u << bus % 8)
-            bus_start((u8)bus, attach);
+            bus_start((u8)bus, users);
 }

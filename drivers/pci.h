@@ -28,6 +28,7 @@ enum pci_register {
     PCI_INTERRUPT_PIN = 0x3d,
 };
 
+#define PCI_COMMAND_PORTS     1
 #define PCI_COMMAND_MEMORY    2
 #define PCI_COMMAND_MASTER    4
 #define PCI_COMMAND_NO_INTX   0x400
@@ -36,7 +37,7 @@ enum pci_register {
 #define PCI_BARS              6
 
 /* Enumerates all buses and starts a driver for each function that has one. */
-void pci_start(block_attach attach);
+void pci_start(const struct device_users *users);
 
 u8 pci_read8(const struct pci_function *f, u8 offset);
 u16 pci_read16(const struct pci_function *f, u8 offset);
@@ -53,3 +54,8 @@ u64 pci_bar(const struct pci_function *f, u8 bar);
    `handler` is applied in interrupt context; a legacy line may be shared, so it looks whether its
    device was meant. */
 status pci_interrupt(const struct pci_function *f, thunk handler, bool *msix);
+/* A further one, entry `entry` of the MSI-X table, behind a pci_interrupt that found one.  ENOSPC:
+   the function has no such entry, or there is no vector left. */
+status pci_interrupt_further(const struct pci_function *f, u16 entry, thunk handler);
+/* The I/O port of a BAR; 0: it is one of memory, or not given out. */
+u16 pci_ports(const struct pci_function *f, u8 bar);

@@ -13,6 +13,7 @@
 #define MSIX_TABLE          4
 #define MSIX_CONTROL_ENABLE 0x8000
 #define MSIX_CONTROL_MASKED 0x4000
+#define MSIX_CONTROL_LAST   0x07ffu /* the number of the table's last entry */
 #define MSIX_TABLE_BAR      7u
 
 struct msix_entry {
@@ -35,15 +36,15 @@ struct pci_line {
 
 static struct pci_line lines[LINES_MOST];
 
-static status msix_start(const struct pci_function *f, u8 capability, thunk handler)
+static status msix_start(const struct pci_function *f, u8 capability, u16 number, thunk handler)
 {
     u8 vector;
     u32 table = pci_read32(f, capability + MSIX_TABLE);
     u64 bar = pci_bar(f, table & MSIX_TABLE_BAR);
     if (bar == 0)
         return status_error(ENXIO, "pci: the MSI-X table has no address", table);
-    volatile struct msix_entry *entry =
-        device_map(physical_at(bar + (table & ~MSIX_TABLE_BAR)), sizeof(*entry));
+    u64 at = bar + (table & ~MSIX_TABLE_BAR) + number * sizeof(struct msix_entry);
+    volatile struct msix_entry *entry = device_map(physical_at(at), sizeof(*entry));
     if (!entry)
         return status_error(ENOMEM, "pci: no memory to map the MSI-X table", bar);
     status s = interrupt_allocate(handler, "pci-msix", &vector);
@@ -99,6 +100,14 @@ static status line_start(const struct pci_function *f, thunk handler)
 status pci_interrupt(const struct pci_function *f, thunk handler, bool *msix)
 {
     u8 capability = pci_capability(f, PCI_CAPABILITY_MSIX, 0);
-    *msix = capability && is_ok(msix_start(f, capability, handler));
+    *msix = capability && is_ok(msix_start(f, capability, 0, handler));
     return *msix ? STATUS_OK : line_start(f, handler);
+}
+
+status pci_interrupt_further(const struct pci_function *f, u16 entry, thunk handler)
+{
+    u8 capability = pci_capability(f, PCI_CAPABILITY_MSIX, 0);
+    if (!capability || entry > (pci_read16(f, capability + MSIX_CONTROL) & MSIX_CONTROL_LAST))
+        return status_error(ENOSPC, "pci: the function has no such MSI-X entry", entry);
+    return msix_start(f, capability, entry, handler);
 }

@@ -8,9 +8,11 @@
 /* A configuration that changes on every one of this many reads is taken as it is. */
 #define CONFIG_READS 16
 
-static const char *kind_of(u32 id)
+const char *virtio_kind(u32 id)
 {
     switch (id) {
+    case VIRTIO_ID_NET:
+        return "virtio-net";
     case VIRTIO_ID_BLOCK:
         return "virtio-blk";
     case VIRTIO_ID_CONSOLE:
@@ -20,22 +22,24 @@ static const char *kind_of(u32 id)
     }
 }
 
-static status driver_start(struct virtio_device *d, block_attach attach)
+static status driver_start(struct virtio_device *d, const struct device_users *users)
 {
     if (d->id == VIRTIO_ID_BLOCK)
-        return virtio_blk_start(d, attach);
+        return virtio_blk_start(d, users->block);
+    if (d->id == VIRTIO_ID_NET)
+        return virtio_net_start(d, users->net);
     return virtio_console_start(d);
 }
 
-void virtio_attach(struct virtio_device *d, const char *place, block_attach attach)
+void virtio_attach(struct virtio_device *d, const char *place, const struct device_users *users)
 {
-    const char *kind = kind_of(d->id);
+    const char *kind = virtio_kind(d->id);
     if (!kind) {
         log_info("virtio: no driver for the device of kind %u at %s", d->id, place);
         return;
     }
     format_text(d->name, sizeof(d->name), "%s %s", kind, place);
-    status s = driver_start(d, attach);
+    status s = driver_start(d, users);
     if (!is_ok(s)) {
         log_error("%s: not started: %s (%llu)", d->name, status_text(s),
                   (unsigned long long)s.detail);
@@ -52,7 +56,7 @@ status virtio_reset(struct virtio_device *d)
     return status_error(EIO, "virtio: the device does not finish its reset", VIRTIO_RESET_READS);
 }
 
-status virtio_begin(struct virtio_device *d, u64 wanted)
+status virtio_greet(struct virtio_device *d, u64 *offered)
 {
     const struct virtio_transport *t = d->transport;
     status s = virtio_reset(d);
@@ -60,7 +64,13 @@ status virtio_begin(struct virtio_device *d, u64 wanted)
         return s;
     t->status_write(d, VIRTIO_ACKNOWLEDGE);
     t->status_write(d, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
-    u64 offered = t->features(d);
+    *offered = t->features(d);
+    return STATUS_OK;
+}
+
+status virtio_agree(struct virtio_device *d, u64 offered, u64 wanted)
+{
+    const struct virtio_transport *t = d->transport;
     wanted |= VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | (d->legacy ? 0 : VIRTIO_F_VERSION_1);
     d->features = offered & wanted;
     if (!d->legacy && !virtio_has(d, VIRTIO_F_VERSION_1))
@@ -73,6 +83,13 @@ status virtio_begin(struct virtio_device *d, u64 wanted)
     if (!(t->status_read(d) & VIRTIO_FEATURES_OK))
         return status_error(EIO, "virtio: the device refuses our features", d->features);
     return STATUS_OK;
+}
+
+status virtio_begin(struct virtio_device *d, u64 wanted)
+{
+    u64 offered;
+    status s = virtio_greet(d, &offered);
+    return is_ok(s) ? virtio_agree(d, offered, wanted) : s;
 }
 
 void virtio_ready(struct virtio_device *d)
@@ -107,18 +124,31 @@ void virtio_interrupt(struct virtio_device *d)
     run_bottom_half(d->service);
 }
 
+void virtio_config_interrupt(struct virtio_device *d)
+{
+    __atomic_store_n(&d->config_changed, true, __ATOMIC_RELEASE);
+    virtio_interrupt(d);
+}
+
+bool virtio_config_changed(struct virtio_device *d)
+{
+    return __atomic_load_n(&d->config_changed, __ATOMIC_RELAXED) &&
+           __atomic_exchange_n(&d->config_changed, false, __ATOMIC_ACQ_REL);
+}
+
 void virtio_service_later(struct virtio_device *d)
 {
     if (!__atomic_exchange_n(&d->service_queued, true, __ATOMIC_ACQ_REL))
         run_later(d->service);
 }
 
-void virtio_service_begin(struct virtio_device *d)
+bool virtio_service_begin(struct virtio_device *d)
 {
     __atomic_store_n(&d->service_queued, false, __ATOMIC_RELEASE);
-    if (d->interrupted) {
-        d->interrupted = false;
-        if (d->transport->acknowledge)
-            d->transport->acknowledge(d);
-    }
+    if (!d->interrupted)
+        return false;
+    d->interrupted = false;
+    if (d->transport->acknowledge)
+        d->transport->acknowledge(d);
+    return true;
 }

@@ -5,7 +5,9 @@
    driver negotiates with virtio_begin(), starts its queues, and calls virtio_ready().
 
    Interrupts: the transport's handler calls virtio_interrupt(); that queues the driver's `service`
-   thunk once, as a bottom half.  The thunk begins with virtio_service_begin(). */
+   thunk once, as a bottom half.  The thunk begins with virtio_service_begin().  A driver that wants
+   to know when the device's configuration changed says so (`wants_config`) before virtio_begin(),
+   and asks virtio_config_changed() in its service thunk. */
 #pragma once
 
 #include "drivers/drivers.h"
@@ -13,7 +15,7 @@
 #include "runtime/closure.h"
 
 /* virtio 1.2, 5 */
-enum virtio_id { VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3 };
+enum virtio_id { VIRTIO_ID_NET = 1, VIRTIO_ID_BLOCK = 2, VIRTIO_ID_CONSOLE = 3 };
 
 /* virtio 1.2, 2.1 */
 enum virtio_status {
@@ -47,6 +49,7 @@ struct virtio_transport {
     void (*acknowledge)(struct virtio_device *d);
     void (*config_read)(struct virtio_device *d, u32 offset, void *to, u32 bytes);
     u32 (*config_generation)(struct virtio_device *d);
+    bool queue_size_fixed; /* the driver cannot choose a smaller one */
 };
 
 #define VIRTIO_NAME_BYTES 32
@@ -61,15 +64,24 @@ struct virtio_device {
     thunk service;                            /* [I] the driver's bottom half */
     bool service_queued;                      /* [a] */
     bool interrupted;                         /* [a] since the last virtio_service_begin() */
+    bool wants_config;                        /* [I] after virtio_begin() */
+    bool config_changed;                      /* [a] */
 };
+
+/* "virtio-blk", or NULL: no driver is for devices of that kind. */
+const char *virtio_kind(u32 id);
 
 /* Names the device after its kind and where it is, and starts its driver.  A kind that has no
    driver is left alone. */
-void virtio_attach(struct virtio_device *d, const char *place, block_attach attach);
+void virtio_attach(struct virtio_device *d, const char *place, const struct device_users *users);
 
 /* Resets the device and agrees on features: those of `wanted` and of the rings that it offers.
    EIO: it does not reset, or does not keep to the protocol. */
 status virtio_begin(struct virtio_device *d, u64 wanted);
+/* The two halves of it, for a driver that wants some features only together with others: `offered`
+   is what the device has. */
+status virtio_greet(struct virtio_device *d, u64 *offered);
+status virtio_agree(struct virtio_device *d, u64 offered, u64 wanted);
 /* The device may use its queues from here on. */
 void virtio_ready(struct virtio_device *d);
 /* The device lets go of all memory.  EIO: it does not say that it did. */
@@ -80,11 +92,15 @@ void virtio_fail(struct virtio_device *d);
 /* Reads `bytes` of the device's configuration, all of one generation. */
 void virtio_config(struct virtio_device *d, u32 offset, void *to, u32 bytes);
 
-/* From a transport's interrupt handler. */
+/* From a transport's interrupt handler; the second one when the configuration changed. */
 void virtio_interrupt(struct virtio_device *d);
+void virtio_config_interrupt(struct virtio_device *d);
 /* Runs the service thunk soon, from outside an interrupt. */
 void virtio_service_later(struct virtio_device *d);
-void virtio_service_begin(struct virtio_device *d);
+/* Whether there was an interrupt since the last time. */
+bool virtio_service_begin(struct virtio_device *d);
+/* Whether the configuration may have changed since the last time that this was asked. */
+bool virtio_config_changed(struct virtio_device *d);
 
 static inline bool virtio_has(const struct virtio_device *d, u64 feature)
 {
@@ -92,10 +108,11 @@ static inline bool virtio_has(const struct virtio_device *d, u64 feature)
 }
 
 /* The transports. */
-void virtio_mmio_start(block_attach attach);
+void virtio_mmio_start(const struct device_users *users);
 struct pci_function;
-void virtio_pci_start(const struct pci_function *f, block_attach attach);
+void virtio_pci_start(const struct pci_function *f, const struct device_users *users);
 
 /* The drivers.  A failure has not been reported yet, and the device is given up by the caller. */
 status virtio_blk_start(struct virtio_device *d, block_attach attach);
 status virtio_console_start(struct virtio_device *d);
+status virtio_net_start(struct virtio_device *d, net_attach attach);

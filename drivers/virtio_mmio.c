@@ -32,6 +32,7 @@ enum mmio_register {
     MMIO_QUEUE_PFN = 0x040,   /* legacy */
     MMIO_QUEUE_READY = 0x044,
     MMIO_QUEUE_NOTIFY = 0x050,
+    MMIO_INTERRUPT_STATUS = 0x060,
     MMIO_INTERRUPT_ACK = 0x064,
     MMIO_STATUS = 0x070,
     MMIO_QUEUE_DESCRIPTORS = 0x080,
@@ -42,6 +43,7 @@ enum mmio_register {
 };
 
 #define MMIO_MAGIC_VALUE       0x74726976u
+#define MMIO_INTERRUPT_CONFIG  2
 #define MMIO_INTERRUPT_REASONS 3 /* used buffer, configuration */
 #define MMIO_DEVICES_MOST      64
 
@@ -142,9 +144,13 @@ static void mmio_notify(struct virtqueue *q)
     mmio_write(mmio_of(q->device)->registers, MMIO_QUEUE_NOTIFY, q->index);
 }
 
+/* The reason is read only for those who ask: each access may be an exit. */
 static void mmio_acknowledge(struct virtio_device *d)
 {
-    mmio_write(mmio_of(d)->registers, MMIO_INTERRUPT_ACK, MMIO_INTERRUPT_REASONS);
+    volatile u8 *r = mmio_of(d)->registers;
+    if (d->wants_config && mmio_read(r, MMIO_INTERRUPT_STATUS) & MMIO_INTERRUPT_CONFIG)
+        __atomic_store_n(&d->config_changed, true, __ATOMIC_RELEASE);
+    mmio_write(r, MMIO_INTERRUPT_ACK, MMIO_INTERRUPT_REASONS);
 }
 
 /* By words where they are whole and aligned: each access may be an exit. */
@@ -251,7 +257,7 @@ static bool mmio_probe(volatile u8 *registers, u32 *version, u32 *id)
     return (*version == 1 || *version == 2) && *id != 0;
 }
 
-static void mmio_start(const struct mmio_place *p, block_attach attach)
+static void mmio_start(const struct mmio_place *p, const struct device_users *users)
 {
     volatile u8 *registers = device_map(physical_at(p->address), p->bytes);
     u32 version, id;
@@ -277,33 +283,33 @@ static void mmio_start(const struct mmio_place *p, block_attach attach)
     }
     char place[24];
     format_text(place, sizeof(place), "mmio %llx", (unsigned long long)p->address);
-    virtio_attach(&m->device, place, attach);
+    virtio_attach(&m->device, place, users);
 }
 
 /* QEMU's microvm names its devices on the command line only when it has no ACPI tables. */
-static void acpi_devices_start(block_attach attach)
+static void acpi_devices_start(const struct device_users *users)
 {
     struct acpi_virtio device;
     for (u32 i = 0; i < MMIO_DEVICES_MOST && acpi_virtio(i, &device); i++) {
         struct mmio_place p = {device.bytes, device.base, device.gsi};
         if (place_sound(&p))
-            mmio_start(&p, attach);
+            mmio_start(&p, users);
         else
             log_warning("ACPI describes a virtio-mmio device that cannot be, at %llx",
                         (unsigned long long)device.base);
     }
 }
 
-void virtio_mmio_start(block_attach attach)
+void virtio_mmio_start(const struct device_users *users)
 {
     const char *text;
     if (!boot_option("virtio_mmio.device"))
-        acpi_devices_start(attach);
+        acpi_devices_start(users);
     for (u32 i = 0; i < MMIO_DEVICES_MOST && (text = boot_option_at("virtio_mmio.device", i));
          i++) {
         struct mmio_place p;
         if (place_read(text, &p))
-            mmio_start(&p, attach);
+            mmio_start(&p, users);
         else
             log_warning("virtio_mmio.device=%s is not SIZE@ADDRESS:IRQ", text);
     }

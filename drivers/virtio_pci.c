@@ -1,11 +1,11 @@
 /* Virtio over PCI, in its modern form (virtio 1.2, 4.1): the structures that capabilities point to,
-   all in memory.  Transitional devices are driven the same way; a device that has only the old
-   registers in I/O space is refused with a message.
+   all in memory.  Transitional devices are driven the same way; for a device that has only the old
+   registers in I/O space there is drivers/virtio_pci_legacy.c.
 
-   One interrupt serves a device: entry 0 of MSI-X, which needs no acknowledgement, or the legacy
-   pin, whose interrupt status is read (and so cleared) by the handler. */
-#include "drivers/pci.h"
-#include "drivers/virtio.h"
+   One interrupt serves the queues of a device: entry 0 of MSI-X, which needs no acknowledgement, or
+   the legacy pin, whose interrupt status is read (and so cleared) by the handler.  Changes of the
+   configuration have entry 1, for the kinds whose driver asks for them, or share the pin. */
+#include "drivers/virtio_pci.h"
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/page_table.h"
@@ -33,40 +33,19 @@ struct pci_common {
 _Static_assert(sizeof(struct pci_common) == 56, "virtio 1.2, 4.1.4.3");
 
 /* virtio 1.2, 4.1.4 */
-enum structure { STRUCTURE_COMMON = 1, STRUCTURE_NOTIFY, STRUCTURE_ISR, STRUCTURE_DEVICE };
-#define STRUCTURES            (STRUCTURE_DEVICE + 1)
 #define CAPABILITY_KIND       3
 #define CAPABILITY_BAR        4
 #define CAPABILITY_OFFSET     8
 #define CAPABILITY_LENGTH     12
 #define CAPABILITY_MULTIPLIER 16
 
-#define NO_VECTOR         0xffff
+/* virtio 1.2, 4.1.4.5 */
+#define ISR_QUEUE  1
+#define ISR_CONFIG 2
+
 #define MAPPED_MOST       (64 * KiB) /* of one BAR */
 #define TRANSITIONAL_LAST 0x103f
 #define MODERN_BASE       0x1040
-
-struct region {
-    u8 bar;
-    u32 offset;
-    u32 bytes; /* 0: there is none */
-    volatile u8 *mapped;
-};
-
-struct pci_device {
-    struct virtio_device device;
-    struct pci_function function;
-    struct region regions[STRUCTURES];
-    volatile struct pci_common *common;
-    u32 notify_multiplier;
-    bool msix;
-    struct thunk interrupt;
-};
-
-static struct pci_device *pci_of(struct virtio_device *d)
-{
-    return container_of(d, struct pci_device, device);
-}
 
 /* --- the transport ---------------------------------------------------------------------------- */
 
@@ -86,7 +65,7 @@ static void common_accept(struct virtio_device *d, u64 features)
     c->driver_feature = (u32)features;
     c->driver_feature_select = 1;
     c->driver_feature = (u32)(features >> 32);
-    c->config_msix_vector = NO_VECTOR;
+    c->config_msix_vector = pci_of(d)->config_vector;
 }
 
 static u8 common_status_read(struct virtio_device *d)
@@ -119,7 +98,7 @@ static status common_queue_start(struct virtio_device *d, struct virtqueue *q)
 {
     struct pci_device *p = pci_of(d);
     volatile struct pci_common *c = p->common;
-    const struct region *notify = &p->regions[STRUCTURE_NOTIFY];
+    const struct pci_region *notify = &p->regions[STRUCTURE_NOTIFY];
     u64 doorbell = (u64)c->queue_notify_off * p->notify_multiplier;
     if (doorbell + sizeof(u16) > notify->bytes)
         return status_error(EIO, "virtio-pci: a doorbell outside of its region", doorbell);
@@ -145,7 +124,7 @@ static void common_notify(struct virtqueue *q)
 /* In the widths that virtio 1.2, 4.1.3.1 asks for: words where they are whole and aligned. */
 static void common_config_read(struct virtio_device *d, u32 offset, void *to, u32 bytes)
 {
-    const struct region *config = &pci_of(d)->regions[STRUCTURE_DEVICE];
+    const struct pci_region *config = &pci_of(d)->regions[STRUCTURE_DEVICE];
     u8 *out = to;
     memset(to, 0, bytes);
     while (bytes > 0 && offset < config->bytes) {
@@ -188,9 +167,9 @@ static void regions_find(struct pci_device *p)
         u8 kind = pci_read8(f, at + CAPABILITY_KIND);
         if (kind < STRUCTURE_COMMON || kind > STRUCTURE_DEVICE || p->regions[kind].bytes > 0)
             continue;
-        struct region r = {.bar = pci_read8(f, at + CAPABILITY_BAR),
-                           .offset = pci_read32(f, at + CAPABILITY_OFFSET),
-                           .bytes = pci_read32(f, at + CAPABILITY_LENGTH)};
+        struct pci_region r = {.bar = pci_read8(f, at + CAPABILITY_BAR),
+                               .offset = pci_read32(f, at + CAPABILITY_OFFSET),
+                               .bytes = pci_read32(f, at + CAPABILITY_LENGTH)};
         if (pci_bar(f, r.bar) == 0 || r.offset >= MAPPED_MOST)
             continue;
         r.bytes = (u32)min((u64)r.bytes, MAPPED_MOST - r.offset);
@@ -210,7 +189,7 @@ static status regions_map(struct pci_device *p)
             ends[p->regions[kind].bar] =
                 max(ends[p->regions[kind].bar], p->regions[kind].offset + p->regions[kind].bytes);
     for (u32 kind = STRUCTURE_COMMON; kind < STRUCTURES; kind++) {
-        struct region *r = &p->regions[kind];
+        struct pci_region *r = &p->regions[kind];
         if (r->bytes == 0)
             continue;
         if (!mapped[r->bar])
@@ -224,28 +203,63 @@ static status regions_map(struct pci_device *p)
     return STATUS_OK;
 }
 
+/* --- interrupts ------------------------------------------------------------------------------- */
+
+static u8 reasons_take(struct pci_device *p)
+{
+    if (p->device.legacy)
+        return virtio_pci_legacy_reasons(p);
+    return *p->regions[STRUCTURE_ISR].mapped;
+}
+
 closure_method(thunk, pci_device_interrupt, struct pci_device, interrupt)
 {
     struct pci_device *p = owner();
-    if (p->msix || *p->regions[STRUCTURE_ISR].mapped)
+    u8 reasons = p->msix ? ISR_QUEUE : reasons_take(p);
+    if (reasons & ISR_CONFIG)
+        virtio_config_interrupt(&p->device);
+    else if (reasons)
         virtio_interrupt(&p->device);
+}
+
+closure_method(thunk, pci_device_config_interrupt, struct pci_device, config_interrupt)
+{
+    struct pci_device *p = owner();
+    virtio_config_interrupt(&p->device);
+}
+
+static status interrupts_start(struct pci_device *p)
+{
+    p->config_vector = VIRTIO_NO_VECTOR;
+    init_method(&p->interrupt, pci_device_interrupt);
+    init_method(&p->config_interrupt, pci_device_config_interrupt);
+    status s = pci_interrupt(&p->function, &p->interrupt, &p->msix);
+    if (!is_ok(s) || !p->msix || p->device.id != VIRTIO_ID_NET)
+        return s;
+    if (is_ok(pci_interrupt_further(&p->function, VIRTIO_CONFIG_VECTOR, &p->config_interrupt)))
+        p->config_vector = VIRTIO_CONFIG_VECTOR;
+    return s;
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static bool modern_registers(const struct pci_device *p)
+{
+    return p->regions[STRUCTURE_COMMON].bytes >= sizeof(struct pci_common) &&
+           p->regions[STRUCTURE_NOTIFY].bytes > 0 && p->regions[STRUCTURE_ISR].bytes > 0;
 }
 
 static status device_prepare(struct pci_device *p)
 {
     const struct pci_function *f = &p->function;
     regions_find(p);
-    if (p->regions[STRUCTURE_COMMON].bytes < sizeof(struct pci_common) ||
-        p->regions[STRUCTURE_NOTIFY].bytes == 0 || p->regions[STRUCTURE_ISR].bytes == 0)
-        return status_error(EOPNOTSUPP, "no modern registers in memory (disable-modern=off?)",
-                            f->device);
-    status s = regions_map(p);
+    status s = modern_registers(p) ? regions_map(p) : virtio_pci_legacy_prepare(p);
     if (!is_ok(s))
         return s;
+    u16 window = p->device.legacy ? PCI_COMMAND_PORTS : PCI_COMMAND_MEMORY;
     pci_write16(f, PCI_COMMAND,
-                pci_read16(f, PCI_COMMAND) | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-    init_method(&p->interrupt, pci_device_interrupt);
-    return pci_interrupt(f, &p->interrupt, &p->msix);
+                pci_read16(f, PCI_COMMAND) | window | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    return interrupts_start(p);
 }
 
 /* virtio 1.2, 4.1.2: modern ids hold the kind; transitional ones name it in the subsystem. */
@@ -254,12 +268,12 @@ static u32 kind_of(const struct pci_function *f)
     return f->device > TRANSITIONAL_LAST ? f->device - (u32)MODERN_BASE : pci_read16(f, 0x2e);
 }
 
-void virtio_pci_start(const struct pci_function *f, block_attach attach)
+void virtio_pci_start(const struct pci_function *f, const struct device_users *users)
 {
     char place[16];
     format_text(place, sizeof(place), "%02x:%02x.%x", f->bus, f->slot, f->function);
     u32 kind = kind_of(f);
-    if (kind != VIRTIO_ID_BLOCK && kind != VIRTIO_ID_CONSOLE) {
+    if (!virtio_kind(kind)) {
         log_info("virtio: no driver for the device of kind %u at %s", kind, place);
         return;
     }
@@ -274,7 +288,7 @@ void virtio_pci_start(const struct pci_function *f, block_attach attach)
     p->device.ring_alignment = 64;
     status s = device_prepare(p);
     if (is_ok(s))
-        virtio_attach(&p->device, place, attach);
+        virtio_attach(&p->device, place, users);
     else
         log_error("virtio-pci %s: not started: %s", place, status_text(s));
 }

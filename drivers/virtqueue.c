@@ -100,7 +100,8 @@ status virtqueue_start(struct virtqueue *q, struct virtio_device *device, u16 in
     if (q->descriptors) {
         virtqueue_clear(q);
     } else {
-        u32 order = 31 - (u32)__builtin_clz(min(offered, most));
+        u16 size = device->transport->queue_size_fixed ? offered : min(offered, most);
+        u32 order = 31 - (u32)__builtin_clz(size);
         status s = virtqueue_allocate(q, (u16)(1u << order), device->ring_alignment);
         if (!is_ok(s))
             return s;
@@ -279,6 +280,15 @@ bool virtqueue_interrupts_on(struct virtqueue *q)
     return __atomic_load_n(&q->used->index, __ATOMIC_ACQUIRE) != q->used_next;
 }
 
+bool virtqueue_interrupt_after(struct virtqueue *q, u16 answers)
+{
+    assert(answers > 0);
+    if (!q->event_index)
+        return virtqueue_interrupts_on(q);
+    __atomic_store_n(used_event(q), (u16)(q->used_next + answers - 1), __ATOMIC_SEQ_CST);
+    return (u16)(__atomic_load_n(&q->used->index, __ATOMIC_ACQUIRE) - q->used_next) >= answers;
+}
+
 void virtqueue_interrupts_off(struct virtqueue *q)
 {
     /* The furthest point from where the ring is: no answer reaches it before it is moved again. */
@@ -286,4 +296,17 @@ void virtqueue_interrupts_off(struct virtqueue *q)
         __atomic_store_n(used_event(q), (u16)(q->used_next - 1), __ATOMIC_RELEASE);
     else
         __atomic_store_n(&q->available->flags, AVAILABLE_NO_INTERRUPT, __ATOMIC_RELEASE);
+}
+
+struct virtqueue_chain *virtqueue_reclaim(struct virtqueue *q)
+{
+    for (u16 i = 0; q->flying > 0 && i < q->size; i++) {
+        struct virtqueue_chain *c = q->owner[i];
+        if (c) {
+            q->owner[i] = NULL;
+            q->flying--;
+            return c;
+        }
+    }
+    return NULL;
 }

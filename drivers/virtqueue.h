@@ -81,8 +81,9 @@ struct virtqueue {
     status failure;                 /* set: the device broke its promises */
 };
 
-/* Finds queue `index` of the device, sizes it to at most `most` descriptors (a power of two),
-   gives it memory and shows that to the device.  May be called again after a reset: the memory is
+/* Finds queue `index` of the device, sizes it to at most `most` descriptors (a power of two; where
+   the transport leaves no choice, as many as the device has), gives it memory and shows that to
+   the device.  May be called again after a reset: the memory is
    used again, and no chain is in flight then.  ENODEV: no such queue; ENOMEM. */
 status virtqueue_start(struct virtqueue *q, struct virtio_device *device, u16 index, u16 most);
 
@@ -112,9 +113,27 @@ void virtqueue_chain_submit(struct virtqueue *q, struct virtqueue_chain *c);
 bool virtqueue_must_notify(struct virtqueue *q);
 void virtqueue_notify(struct virtqueue *q);
 
+/* Submitted, but not shown to the device yet. */
+static inline u16 virtqueue_unnotified(const struct virtqueue *q)
+{
+    return (u16)(q->available_next - q->available_notified);
+}
+
+/* Whether virtqueue_take has something to look at. */
+static inline bool virtqueue_answered(const struct virtqueue *q)
+{
+    return __atomic_load_n(&q->used->index, __ATOMIC_ACQUIRE) != q->used_next;
+}
+
 /* The next chain that the device is done with; NULL: none, or q->failure is set. */
 struct virtqueue_chain *virtqueue_take(struct virtqueue *q);
 
 /* Asks for an interrupt at the next answer.  True: an answer is there already, look again. */
 bool virtqueue_interrupts_on(struct virtqueue *q);
 void virtqueue_interrupts_off(struct virtqueue *q);
+/* Asks for one when there are `answers` more, from 1 to as many as are in flight; a device without
+   the event index interrupts at the next one.  True: they are there already. */
+bool virtqueue_interrupt_after(struct virtqueue *q, u16 answers);
+
+/* After the device was reset: the chains that it still had, one by one; NULL: that was all. */
+struct virtqueue_chain *virtqueue_reclaim(struct virtqueue *q);

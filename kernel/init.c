@@ -35,7 +35,9 @@ static struct machine {
     const struct boot_info *boot;
     struct block_device *disk; /* the first that was found */
     struct filesystem *fs;
+    struct net_device *network; /* the first that was found */
     struct block_attach attach;
+    struct net_attach network_attach;
     struct mount_handler mounted;
     struct process_ended ended;
     struct memory_reclaim reclaim;
@@ -182,10 +184,16 @@ closure_method(block_attach, disk_found, struct machine, attach, struct block_de
         owner()->disk = device;
 }
 
+closure_method(net_attach, network_found, struct machine, network_attach, struct net_device *device)
+{
+    if (!owner()->network)
+        owner()->network = device;
+}
+
 closure_method(thunk, machine_start, struct machine, start)
 {
     struct machine *m = owner();
-    drivers_start(&m->attach);
+    drivers_start(&m->attach, &m->network_attach);
     timeline_note("devices started");
     if (!m->disk) {
         log_error("no disk was found: attach the image as a virtio-blk device (PCI or MMIO)");
@@ -231,6 +239,7 @@ void kernel_start(struct boot_info *boot)
     trace_start();
     machine.boot = boot;
     init_method(&machine.attach, disk_found);
+    init_method(&machine.network_attach, network_found);
     init_method(&machine.ended, program_ended);
     init_method(&machine.mounted, filesystem_ready);
     init_method(&machine.reclaim, cache_reclaim);

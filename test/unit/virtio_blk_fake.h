@@ -63,6 +63,12 @@ void log_line(enum log_level level, __attribute__((unused)) const char *format, 
     errors_logged += level == LOG_ERROR;
 }
 
+status virtio_net_start(__attribute__((unused)) struct virtio_device *d,
+                        __attribute__((unused)) net_attach attach)
+{
+    return STATUS_OK;
+}
+
 status virtio_console_start(__attribute__((unused)) struct virtio_device *d)
 {
     return STATUS_OK;

@@ -37,7 +37,8 @@ static void fake_init(struct fake *f, u64 seed)
 
 static bool fake_start(struct fake *f)
 {
-    virtio_attach(&f->device, "fake", stack_closure(fake_attached, f));
+    struct device_users users = {.block = stack_closure(fake_attached, f)};
+    virtio_attach(&f->device, "fake", &users);
     return f->block != NULL;
 }
 

@@ -64,6 +64,12 @@ status virtio_blk_start(__attribute__((unused)) struct virtio_device *d,
     return STATUS_OK;
 }
 
+status virtio_net_start(__attribute__((unused)) struct virtio_device *d,
+                        __attribute__((unused)) net_attach attach)
+{
+    return STATUS_OK;
+}
+
 /* Nothing is traced, and there is memory for the buffers. */
 void trace_port_opened(void)
 {
@@ -366,7 +372,8 @@ static void fake_init(struct fake *f, u64 seed)
 
 static void fake_start(struct fake *f)
 {
-    virtio_attach(&f->device, "fake", NULL);
+    static const struct device_users users;
+    virtio_attach(&f->device, "fake", &users);
 }
 
 /* The console is one for the life of a kernel; here it begins anew. */
