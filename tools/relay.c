@@ -21,6 +21,7 @@
 #define BUFFER_BYTES  (64 * KiB)
 #define PIPE_PIECE    (4 * KiB)           /* what poll() promises a pipe takes without waiting */
 #define AFTER_EXIT_NS (2 * NS_PER_SECOND) /* between "exit N" and QEMU's own end */
+#define LATE_TURNS    64u                 /* for what had been sent before the time was over */
 
 /* Bytes from one descriptor to another. */
 struct stream {
@@ -49,7 +50,8 @@ struct relay {
     struct machine *machine;
     enum relay_manner manner;
     u64 deadline_ns;
-    u64 kill_ns; /* when it is ended because it did not end by itself; 0: not said "exit" yet */
+    u64 kill_ns;    /* when it is ended because it did not end by itself; 0: not said "exit" yet */
+    u32 late_turns; /* since the time was over */
     struct stream in, out, err, trace;
     struct lines control, serial, complaints;
     struct line_handler control_line, serial_line, complaint_line;
@@ -266,7 +268,8 @@ static void monitor_serve(struct machine *m)
     m->monitor_fd = -1;
 }
 
-/* Waits for the next thing to do; false when the time is over. */
+/* Waits for the next thing to do; false when the time is over.  What has been sent by then is taken
+   still: it may be we who were late, on a loaded machine. */
 static bool relay_turn(struct relay *r, const sigset_t *unblocked)
 {
     struct pollfd fds[8];
@@ -283,12 +286,14 @@ static bool relay_turn(struct relay *r, const sigset_t *unblocked)
     u64 now = now_ns(), until = r->deadline_ns;
     if (r->kill_ns && (!until || r->kill_ns < until))
         until = r->kill_ns;
-    if (until && now >= until)
+    bool late = until && now >= until;
+    if (late && r->late_turns++ == LATE_TURNS)
         return false;
-    u64 left = until ? until - now : 0;
+    u64 left = until && !late ? until - now : 0;
     struct timespec limit = {(time_t)(left / NS_PER_SECOND), (long)(left % NS_PER_SECOND)};
-    if (ppoll(fds, count, until ? &limit : NULL, unblocked) < 0)
-        return true;
+    int served = ppoll(fds, count, until ? &limit : NULL, unblocked);
+    if (served <= 0)
+        return served < 0 || !late;
     for (u32 i = 0; i < countof(streams); i++)
         serve_stream(fds, count, streams[i]);
     if (!r->result->first_output_ns && !stream_idle(&r->out))

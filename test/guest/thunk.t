@@ -159,6 +159,31 @@ ok $? "a reader that goes away ends the machine, status 141" || diagnose "$WORK/
 "$THUNK" run --timeout 2 /bin/busybox sleep 1000 </dev/null >"$WORK/out" 2>"$WORK/err"
 [ $? -eq 124 ] && [ "$(grep -c . "$WORK/err")" -eq 1 ]
 ok $? "--timeout ends it, status 124" || diagnose "$WORK/err"
+# machine_wait PID: the QEMU of this thunk, once there is one; for at most a minute.
+machine_wait() {
+    local machine=
+    for _ in $(seq 3000); do
+        machine=$(cat "/proc/$1/task/$1/children" 2>/dev/null) || break
+        [ -z "$machine" ] || break
+        sleep 0.02
+    done
+    echo $machine # without the space behind it
+}
+"$THUNK" run --accel tcg --timeout 3 /bin/busybox sh -c 'echo in time; exit 7' </dev/null >"$WORK/out" 2>"$WORK/err" &
+pid=$!
+machine=$(machine_wait $pid)
+kill -STOP $pid
+for _ in $(seq 3000); do # it has ended, and nobody looks
+    grep -q '^State:.Z' /proc/$machine/status 2>/dev/null && break
+    sleep 0.02
+done
+sleep 3
+kill -CONT $pid
+wait $pid
+status=$?
+[ "$status" -eq 7 ] && [ "$(cat "$WORK/out")" = "in time" ] && [ ! -s "$WORK/err" ]
+ok $? "what a machine said before its time was over counts, when thunk itself comes late" ||
+    { echo "# status $status"; diagnose "$WORK/err"; }
 for signal in INT:130 TERM:143; do
     "$THUNK" run /bin/busybox sleep 1000 </dev/null >"$WORK/out" 2>"$WORK/err" &
     pid=$!
@@ -170,11 +195,10 @@ for signal in INT:130 TERM:143; do
 done
 "$THUNK" run /bin/busybox sleep 1000 </dev/null >"$WORK/out" 2>"$WORK/err" &
 pid=$!
-sleep 2
-machine=$(cat "/proc/$pid/task/$pid/children")
+machine=$(machine_wait $pid)
 kill -KILL $pid
 { wait $pid; } 2>/dev/null
-for _ in 1 2 3 4 5 6 7 8 9 10; do
+for _ in $(seq 100); do
     kill -0 $machine 2>/dev/null || break
     sleep 0.3
 done
@@ -185,12 +209,7 @@ for accel in auto tcg; do
     rm -f "$XDG_CACHE_HOME/thunk/accel"
     "$THUNK" run --accel $accel --timeout 20 /bin/busybox sleep 1000 </dev/null >"$WORK/out" 2>"$WORK/err" &
     pid=$!
-    machine=
-    for _ in $(seq 2000); do
-        machine=$(cat "/proc/$pid/task/$pid/children" 2>/dev/null) || break
-        [ -z "$machine" ] || break
-        sleep 0.005
-    done
+    machine=$(machine_wait $pid)
     [ -z "$machine" ] || kill -KILL $machine
     wait $pid
     status=$?
