@@ -39,7 +39,7 @@ closure_method(status_handler, stream_ready, struct stream, ready, status s)
     stream->full = false;
     if (!is_ok(s))
         stream->broken = true;
-    wait_queue_wake(&stream->queue);
+    wait_queue_wake(&stream->queue, POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);
 }
 
 /* Asks the console to tell when it is worth trying again; once for all who wait. */

@@ -1,5 +1,5 @@
 /* Open file descriptions and their wait queues: unix/file.h has the rules. */
-#include "unix/file.h"
+#include "unix/epoll.h"
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
@@ -18,11 +18,22 @@ void waiter_remove(struct waiter *w)
     list_remove(&w->link);
 }
 
-void wait_queue_wake(struct wait_queue *q)
+void wait_queue_wake(struct wait_queue *q, u32 events)
 {
-    struct list *link;
-    while ((link = list_pop_front(&q->waiters))) {
+    struct list before, *link;
+    bool exclusive_woken = false;
+    if (list_empty(&q->waiters))
+        return;
+    /* A list of its own, so that who comes back onto the queue is not met again. */
+    list_insert_after(&q->waiters, &before);
+    list_remove(&q->waiters);
+    while ((link = list_pop_front(&before))) {
         struct waiter *w = container_of(link, struct waiter, link);
+        if (!(events & (w->events | POLLERR | POLLHUP)) || (w->exclusive && exclusive_woken)) {
+            list_push_back(&q->waiters, link);
+            continue;
+        }
+        exclusive_woken |= w->exclusive;
         apply(w->wake, w);
     }
 }
@@ -61,6 +72,8 @@ void file_release(struct file *f)
     assert(f->references);
     if (--f->references)
         return;
+    if (unlikely(f->watchers.next != NULL))
+        epoll_file_closed(f);
     if (f->operations->close)
         f->operations->close(f);
     node_release(&f->node);

@@ -20,7 +20,11 @@ struct file_attributes;
 
 /* --- waiting -----------------------------------------------------------------------------------
    Who waits for a change of a file (bytes, room, the other end closed) is on its queue, and off it
-   again before anything else happens to it; so a wait can be given up at any time. */
+   again before anything else happens to it; so a wait can be given up at any time.
+
+   A waiter says which events (POLLIN ...) it waits for, and a waker which may have begun to hold;
+   POLLERR and POLLHUP reach everybody.  Of exclusive waiters a wake reaches the first alone: it
+   passes on what it leaves (unix/epoll.c). */
 
 struct waiter;
 closure_type(wake_handler, void, struct waiter *w);
@@ -28,6 +32,8 @@ closure_type(wake_handler, void, struct waiter *w);
 struct waiter {
     struct list link;          /* the queue's; alone when it does not wait */
     struct wake_handler *wake; /* applied in the waker's context, off the queue: it only defers */
+    u32 events;
+    bool exclusive;
 };
 
 struct wait_queue {
@@ -43,8 +49,9 @@ static inline bool waiter_waits(const struct waiter *w)
 }
 /* Safe when w does not wait. */
 void waiter_remove(struct waiter *w);
-/* Wakes everybody who is waiting at the time of the call. */
-void wait_queue_wake(struct wait_queue *q);
+/* Wakes those who are waiting for one of the events at the time of the call.  A handler may put its
+   waiter onto the queue again. */
+void wait_queue_wake(struct wait_queue *q, u32 events);
 
 /* --- kinds of files ----------------------------------------------------------------------------
  */
@@ -56,7 +63,8 @@ struct file_operations {
        waits.  NULL: EINVAL. */
     s64 (*read)(struct file *f, struct transfer *x);
     s64 (*write)(struct file *f, struct transfer *x);
-    bool positioned; /* has a position: pread and lseek work, otherwise ESPIPE */
+    bool positioned;        /* has a position: pread and lseek work, otherwise ESPIPE */
+    bool seek_does_nothing; /* lseek succeeds nevertheless */
     /* NULL: by f->node. */
     void (*attributes)(struct file *f, struct file_attributes *to);
     u32 (*poll)(struct file *f);                 /* what is ready; NULL: always both ways */
@@ -68,13 +76,14 @@ struct file_operations {
 struct file {
     const struct file_operations *operations; /* [I] */
     u32 references;
-    u32 flags;          /* O_ACCMODE, O_APPEND, O_NONBLOCK ...; what F_GETFL gives */
-    u64 position;       /* of files that have one */
-    struct node node;   /* what was opened, held; none for pipes */
-    struct node parent; /* the directory it was found in, held; for /proc/self/fd */
-    u64 number;         /* st_ino of what is no node */
-    u32 flock;          /* LOCK_SH, LOCK_EX or 0 */
-    u64 failures_seen;  /* of writing its inode back: fsync tells each failure once */
+    u32 flags;            /* O_ACCMODE, O_APPEND, O_NONBLOCK ...; what F_GETFL gives */
+    u64 position;         /* of files that have one */
+    struct node node;     /* what was opened, held; none for pipes */
+    struct node parent;   /* the directory it was found in, held; for /proc/self/fd */
+    u64 number;           /* st_ino of what is no node */
+    u32 flock;            /* LOCK_SH, LOCK_EX or 0 */
+    u64 failures_seen;    /* of writing its inode back: fsync tells each failure once */
+    struct list watchers; /* the epoll items of it (unix/epoll.c); NULL links: it never had one */
 };
 
 /* A new description with one reference; NULL when out of memory.  It holds the nodes. */
@@ -150,11 +159,17 @@ struct transfer {
     struct status_handler waited;
     /* Gets the result of a transfer that had to wait; NULL: the system call returns it. */
     void (*finished)(struct transfer *x, s64 result);
+    struct socket_message *message; /* a socket's call (unix/socket.h) that is more than bytes */
+    u64 deadline_ns;                /* of waiting for the file; 0: none */
 };
 
 /* For who drives transfers of its own (sendfile): after transfer_init, at, left and chunk are to be
    set; then this makes the first attempt. */
 s64 transfer_attempt(struct transfer *x);
+
+/* The program's vectors, checked: 0, -errno, SYSCALL_LATER.  On success x is ready for its first
+   attempt, and may have memory for them (vectors_allocated). */
+s64 transfer_vectors_get(struct transfer *x, u64 vectors, u64 count);
 
 /* Goes on to the next vector that is not empty when the current one is used up. */
 void transfer_next_vector(struct transfer *x);
@@ -196,6 +211,8 @@ static inline void transfer_init(struct transfer *x, struct thread *t, struct fi
     x->vectors_left = 0;
     x->vectors_allocated = 0;
     x->finished = NULL;
+    x->message = NULL;
+    x->deadline_ns = 0;
 }
 
 /* Copies to or from the program's memory at x->at and moves on, x->position too.  *copied is how
@@ -217,6 +234,9 @@ void transfer_skip(struct transfer *x, u64 bytes);
 s64 transfer_peek(struct transfer *x, void *to, u64 bytes, u64 *copied);
 /* An attempt's way to wait for its file: its result. */
 s64 transfer_wait(struct transfer *x);
+/* Waits in any case, on a queue that need not be the file's, until the transfer's deadline: then it
+   is EAGAIN. */
+s64 transfer_wait_on(struct transfer *x, struct wait_queue *q);
 /* The same for pages of the file: brings them in. */
 s64 transfer_pages(struct transfer *x, struct inode *i, u64 first, u64 count);
 /* And for room in the filesystem, and until another write of the file has ended. */

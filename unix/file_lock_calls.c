@@ -65,7 +65,7 @@ static s64 lock_wait(struct thread *t)
     w->landed = thread_wait(t, &w->cancel, 0, &w->done);
     if (!w->landed)
         return -EINTR;
-    w->waiter.wake = &w->woken;
+    w->waiter = (struct waiter){.wake = &w->woken, .events = POLLIN};
     wait_queue_add(&lock_waiters, &w->waiter);
     thread_wait_started(t);
     return SYSCALL_LATER;
@@ -74,7 +74,7 @@ static s64 lock_wait(struct thread *t)
 static void locks_changed(void)
 {
     if (lock_waiters.waiters.next)
-        wait_queue_wake(&lock_waiters);
+        wait_queue_wake(&lock_waiters, POLLIN);
 }
 
 /* The range of bytes that a struct flock names. */

@@ -3,6 +3,7 @@
 
    The first wake takes it off every queue again, and then it scans anew; so it is on all queues or
    on none.  Files that are waited for are held. */
+#include "unix/file_poll.h"
 #include "kernel/run_loop.h"
 #include "kernel/user_copy.h"
 #include "unix/descriptor.h"
@@ -55,9 +56,7 @@ static u16 entry_ready(struct process *p, const struct poll_entry *e)
     struct file *f = descriptor_get(p, e->fd);
     if (!f)
         return POLLNVAL;
-    u32 ready =
-        f->operations->poll ? f->operations->poll(f) : POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
-    return (u16)(ready & (e->events | POLLERR | POLLHUP));
+    return (u16)(file_ready(f) & (e->events | POLLERR | POLLHUP));
 }
 
 static s64 poll_scan(struct poll_operation *op)
@@ -144,7 +143,7 @@ static void poll_queue(struct poll_operation *op)
         if (!op->slots[i].file)
             continue;
         file_hold(f);
-        op->slots[i].waiter.wake = &op->woken;
+        op->slots[i].waiter = (struct waiter){.wake = &op->woken, .events = op->entries[i].events};
         wait_queue_add(f->operations->queue(f), &op->slots[i].waiter);
     }
 }
@@ -251,8 +250,7 @@ struct user_time { /* struct timespec, or struct timeval with microseconds */
     s64 seconds, fraction;
 };
 
-/* *ns is negative when there is no timeout. */
-static s64 timeout_get(struct thread *t, u64 address, u64 unit_ns, s64 *ns)
+s64 poll_timeout_get(struct thread *t, u64 address, u64 unit_ns, s64 *ns)
 {
     struct user_time time;
     *ns = -1;
@@ -275,8 +273,7 @@ static s64 timeout_get(struct thread *t, u64 address, u64 unit_ns, s64 *ns)
     return 0;
 }
 
-/* Puts the mask of ppoll and pselect6 in force; it is taken back before user mode. */
-static s64 mask_set(struct thread *t, u64 address, u64 bytes)
+s64 poll_mask_set(struct thread *t, u64 address, u64 bytes)
 {
     u64 mask;
     if (!address)
@@ -299,12 +296,12 @@ s64 sys_ppoll(struct thread *t, u64 user, u32 count, u64 timeout, u64 mask, u64 
 {
     s64 ns;
     u64 bytes = count * sizeof(struct poll_entry);
-    s64 r = timeout_get(t, timeout, 1, &ns);
+    s64 r = poll_timeout_get(t, timeout, 1, &ns);
     /* Before the mask changes, so that starting again finds the old one. */
     if (!r && count && count <= t->process->files->limits[LIMIT_NOFILE].soft)
         r = user_prepare(t, user, bytes, USER_WRITE);
     if (!r)
-        r = mask_set(t, mask, mask_bytes);
+        r = poll_mask_set(t, mask, mask_bytes);
     return r ? r : poll_begin(t, user, count, ns);
 }
 
@@ -437,7 +434,7 @@ s64 sys_select(struct thread *t, s32 most, u64 in, u64 out, u64 except, u64 time
     s64 ns;
     if (most < 0)
         return -EINVAL;
-    s64 r = timeout_get(t, timeout, NS_PER_US, &ns);
+    s64 r = poll_timeout_get(t, timeout, NS_PER_US, &ns);
     return r ? r
              : select_begin(t, min((u32)most, SELECT_MOST), (u64[]){in, out, except}, ns, timeout,
                             false);
@@ -453,7 +450,7 @@ s64 sys_pselect6(struct thread *t, s32 most, u64 in, u64 out, u64 except, u64 ti
     struct user_mask m = {0, 0};
     if (most < 0)
         return -EINVAL;
-    s64 r = timeout_get(t, timeout, 1, &ns);
+    s64 r = poll_timeout_get(t, timeout, 1, &ns);
     if (!r && mask)
         r = user_prepare(t, mask, sizeof(m), USER_READ);
     if (!r && mask && copy_in(&m, mask, sizeof(m)))
@@ -462,7 +459,7 @@ s64 sys_pselect6(struct thread *t, s32 most, u64 in, u64 out, u64 except, u64 ti
     if (!r)
         r = sets_get(t, (u64[]){in, out, except}, min((u32)most, SELECT_MOST), &s);
     if (!r)
-        r = mask_set(t, m.address, m.bytes);
+        r = poll_mask_set(t, m.address, m.bytes);
     return r ? r
              : select_begin(t, min((u32)most, SELECT_MOST), (u64[]){in, out, except}, ns, timeout,
                             true);

@@ -40,7 +40,7 @@ s64 sys_lseek(struct thread *t, s32 fd, s64 offset, u32 whence)
     if (whence > SEEK_HOLE)
         return -EINVAL;
     if (!f->operations->positioned)
-        return -ESPIPE;
+        return f->operations->seek_does_nothing ? 0 : -ESPIPE;
     s64 target = seek_target(f, offset, whence);
     if (target < 0)
         return whence >= SEEK_DATA ? target : -EINVAL;

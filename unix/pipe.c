@@ -46,7 +46,7 @@ static s64 pipe_read(struct file *f, struct transfer *x)
         p->taken += copied;
     }
     if (x->done && was_full)
-        wait_queue_wake(&p->writable);
+        wait_queue_wake(&p->writable, POLLOUT | POLLWRNORM);
     if (error)
         return transfer_stop(x, error);
     if (x->done || !x->left || !p->writers)
@@ -75,7 +75,7 @@ static s64 pipe_write(struct file *f, struct transfer *x)
         p->written += copied;
     }
     if (x->done && !list_empty(&p->readable.waiters))
-        wait_queue_wake(&p->readable);
+        wait_queue_wake(&p->readable, POLLIN | POLLRDNORM);
     if (error)
         return transfer_stop(x, error);
     return x->left ? transfer_wait(x) : (s64)x->done;
@@ -109,8 +109,8 @@ static void pipe_close(struct file *f)
         p->readers--;
     else
         p->writers--;
-    wait_queue_wake(&p->readable);
-    wait_queue_wake(&p->writable);
+    wait_queue_wake(&p->readable, POLLHUP);
+    wait_queue_wake(&p->writable, POLLERR);
     if (p->readers || p->writers)
         return;
     deallocate(page_heap, p->bytes, p->capacity);
@@ -149,7 +149,7 @@ static s64 pipe_resize(struct pipe *p, u64 wanted)
         p->written = used;
     }
     p->capacity = capacity;
-    wait_queue_wake(&p->writable);
+    wait_queue_wake(&p->writable, POLLOUT | POLLWRNORM);
     return (s64)capacity;
 }
 

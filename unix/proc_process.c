@@ -310,7 +310,9 @@ static s64 fd_target(struct process *p, u32 index, char *to, u64 most)
         return -ENOENT;
     if (!node_is_none(&f->node))
         return link_length(file_target(p, f, to, most));
-    format_text(text, sizeof(text), "%s:[%lu]", f->operations->name, f->number);
+    const char *name = f->operations->name;
+    bool anonymous = !memcmp(name, "anon_inode:", min(strlen(name), 11ul));
+    format_text(text, sizeof(text), anonymous ? "%s" : "%s:[%lu]", name, f->number);
     return text_to(to, most, text);
 }
 

@@ -49,7 +49,7 @@ closure_method(thunk, file_timer_expired, struct file_timer, expired)
         u64 more = ft->interval_ns ? (now - ft->due_ns) / ft->interval_ns : 0;
         ft->count += 1 + more;
         ft->due_ns = ft->interval_ns ? ft->due_ns + (1 + more) * ft->interval_ns : 0;
-        wait_queue_wake(&ft->queue);
+        wait_queue_wake(&ft->queue, POLLIN | POLLRDNORM);
     }
     file_timer_arm(ft);
 }
@@ -120,9 +120,10 @@ static void timer_file_close(struct file *f)
 }
 
 static const struct file_operations file_timer_operations = {
-    .name = "timerfd",
+    .name = "anon_inode:[timerfd]",
     .bytes = sizeof(struct timer_file),
     .read = timer_file_read,
+    .seek_does_nothing = true,
     .attributes = timer_file_attributes,
     .poll = timer_file_poll,
     .queue = timer_file_queue,

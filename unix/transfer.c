@@ -139,7 +139,8 @@ s64 transfer_sync(struct transfer *x, enum sync_kind kind)
 closure_method(status_handler, transfer_waited, struct transfer, waited, status s)
 {
     struct transfer *x = owner();
-    transfer_go_on(x, is_ok(s) ? 0 : -EINTR);
+    s64 error = is_ok(s) ? 0 : status_errno(s) == ETIMEDOUT ? -EAGAIN : -EINTR;
+    transfer_go_on(x, error);
 }
 
 /* Deferred, for the waker is in the middle of a call of its own. */
@@ -158,22 +159,28 @@ closure_method(cancel_handler, transfer_cancel, struct transfer, cancel, status 
     }
 }
 
+s64 transfer_wait_on(struct transfer *x, struct wait_queue *q)
+{
+    init_method(&x->woken, transfer_woken);
+    init_method(&x->cancel, transfer_cancel);
+    init_method(&x->waited, transfer_waited);
+    x->landed = thread_wait(x->thread, &x->cancel, x->deadline_ns, &x->waited);
+    if (!x->landed)
+        return transfer_stop(x, -EINTR);
+    transfer_hold(x);
+    x->waiter =
+        (struct waiter){.wake = &x->woken, .events = x->writing ? POLLOUT : POLLIN | POLLRDHUP};
+    wait_queue_add(q, &x->waiter);
+    thread_wait_started(x->thread);
+    return SYSCALL_LATER;
+}
+
 s64 transfer_wait(struct transfer *x)
 {
     struct file *f = x->file;
     if (f->flags & O_NONBLOCK)
         return transfer_stop(x, -EAGAIN);
-    init_method(&x->woken, transfer_woken);
-    init_method(&x->cancel, transfer_cancel);
-    init_method(&x->waited, transfer_waited);
-    x->landed = thread_wait(x->thread, &x->cancel, 0, &x->waited);
-    if (!x->landed)
-        return transfer_stop(x, -EINTR);
-    transfer_hold(x);
-    x->waiter.wake = &x->woken;
-    wait_queue_add(f->operations->queue(f), &x->waiter);
-    thread_wait_started(x->thread);
-    return SYSCALL_LATER;
+    return transfer_wait_on(x, f->operations->queue(f));
 }
 
 /* --- the program's memory --------------------------------------------------------------------- */

@@ -40,6 +40,9 @@ OPTIONS=()
 cp "$programs/syscalls_shm" "$WORK/shm"
 same "shared memory and timers" "$WORK/files" /dev/null "$WORK/shm"
 
+cp "$programs/syscalls_epoll" "$WORK/epoll"
+same "epoll, eventfd, poll and select" "$WORK/files" /dev/null "$WORK/epoll"
+
 cp "$programs/syscalls_readonly" "$WORK/syscalls_readonly"
 "$THUNK" run --timeout "$LIMIT" --kernel-arg read_only --add "$WORK/files:/data" --cwd /data "$WORK/syscalls_readonly" \
     </dev/null >"$WORK/guest.out" 2>&1
