@@ -264,8 +264,11 @@ u64 page_write_end(struct inode *i, u64 offset, u64 bytes, struct page_write *w)
 status file_truncate(struct inode *i, u64 bytes, u64 *fetch);
 
 enum allocate_flag { ALLOCATE_KEEP_SIZE = 1, ALLOCATE_PUNCH = 2, ALLOCATE_ZERO = 4 };
-/* fallocate(2).  ENOSPC before any block is taken; EFBIG, EOPNOTSUPP.  As on Linux, PUNCH and ZERO
-   that fail may have made a part of the range zero; every byte is then zero or what it was. */
+/* A ZERO of what is written or missing in more parts than that is more than one change. */
+#define ALLOCATE_PARTS 32u
+/* fallocate(2).  ENOSPC before any block is taken; EFBIG, EOPNOTSUPP.  What fails has changed no
+   byte; but of a ZERO of more than ALLOCATE_PARTS parts the first of them may be zero then, as on
+   Linux. */
 status file_allocate(struct inode *i, u32 flags, u64 offset, u64 bytes, u64 *fetch);
 
 /* From `offset` on: where the next data (or hole) begins, for SEEK_DATA and SEEK_HOLE, dirty pages

@@ -160,124 +160,204 @@ static void edge_zero(struct inode *i, u64 offset, u64 end)
         memset((u8 *)p->memory + offset % BLOCK_BYTES, 0, end - offset);
 }
 
-/* The bytes [offset, end) that fill no block become zero. */
-static status edges_clear(struct inode *i, u64 offset, u64 end, u64 *fetch)
+struct edges {
+    u64 head, head_end, tail, end; /* bytes; the blocks are between head_end and tail */
+};
+
+static struct edges edges_of(u64 offset, u64 end)
 {
     u64 head_end = min(align_up(offset, BLOCK_BYTES), end);
-    u64 tail = max(align_down(end, BLOCK_BYTES), head_end);
-    status s = STATUS_OK;
-    if (head_end > offset)
-        s = edge_secure(i, offset >> BLOCK_ORDER, fetch);
-    if (is_ok(s) && end > tail)
-        s = edge_secure(i, tail >> BLOCK_ORDER, fetch);
-    if (!is_ok(s))
-        return s;
-    if (head_end > offset)
-        edge_zero(i, offset, head_end);
-    if (end > tail)
-        edge_zero(i, tail, end);
-    return STATUS_OK;
+    return (struct edges){offset, head_end, max(align_down(end, BLOCK_BYTES), head_end), end};
 }
 
-/* Maps blocks without data.  `taken`: they are new, and free again when that fails. */
-static status unwritten_map(struct inode *i, u64 file_block, u64 disk_block, u64 blocks)
+/* So that edges_zero changes what will be on the disk, and cannot fail. */
+static status edges_secure(struct inode *i, struct edges e, u64 *fetch)
 {
-    struct filesystem *fs = i->fs;
-    struct record_map r = {.inode = i->number,
-                           .file_block = file_block,
-                           .disk_block = disk_block,
-                           .blocks = (u32)blocks,
-                           .flags = MAP_UNWRITTEN};
-    status s = extents_need(i);
-    if (is_ok(s))
-        s = extents_promise(fs, EXTENTS_FOR_ONE_MAP);
-    if (!is_ok(s))
-        return s;
-    s = log_begin(fs, sizeof(r), LOG_GROWS);
-    if (is_ok(s)) {
-        checkpoint_before_inode(i);
-        log_record(fs, &r.r, sizeof(r), RECORD_MAP, NULL, 0, NULL, 0);
-        log_end(fs);
-        i->live->position = log_position(fs);
-        extent_install(i, file_block, disk_block, blocks, MAP_UNWRITTEN);
-    }
-    extents_unpromise(fs, EXTENTS_FOR_ONE_MAP);
+    status s = STATUS_OK;
+    if (e.head_end > e.head)
+        s = edge_secure(i, e.head >> BLOCK_ORDER, fetch);
+    if (is_ok(s) && e.end > e.tail)
+        s = edge_secure(i, e.tail >> BLOCK_ORDER, fetch);
     return s;
 }
 
-/* The first hole in [from, end). */
-static range hole_find(const struct inode *i, u64 from, u64 end)
+/* The bytes that fill no block become zero. */
+static void edges_zero(struct inode *i, struct edges e)
 {
-    struct range_node *n = i->extents ? range_map_lookup_at_or_next(i->extents, from) : NULL;
-    while (n && n->r.start <= from && from < end) {
-        from = n->r.end;
-        n = range_map_next(n);
-    }
-    return range_of(from, n ? min(n->r.start, end) : end);
+    if (e.head_end > e.head)
+        edge_zero(i, e.head, e.head_end);
+    if (e.end > e.tail)
+        edge_zero(i, e.tail, e.end);
 }
 
-static u64 holes_count(const struct inode *i, range blocks)
+/* --- blocks without data ---------------------------------------------------------------------- */
+
+/* Parts of a file that are to be mapped without data.  They are gathered first, with their new
+   blocks, and then logged and mapped as one change: so a failure changes nothing. */
+struct blanks {
+    struct inode *inode;
+    range zeros;  /* what is written there goes; elsewhere only holes get blocks */
+    u64 done, at; /* all before has been mapped; gathered */
+    u64 reserved; /* blocks set aside for what is not gathered */
+    u32 count;
+    struct blank {
+        u64 file_block, disk_block, blocks;
+        bool fresh; /* the blocks are new */
+    } parts[ALLOCATE_PARTS];
+};
+
+enum blank_kind { BLANK_NONE, BLANK_IN_PLACE, BLANK_FRESH };
+
+/* What has to be done from `at` on, up to *end at most, which becomes how far that holds.  Written
+   blocks become unwritten where they lie; but not those with checksums: what is written there next
+   would not match them if the log's older state came back. */
+static enum blank_kind blank_kind(const struct blanks *b, u64 at, u64 *end)
+{
+    const struct inode *i = b->inode;
+    struct range_node *n = i->extents ? range_map_lookup_at_or_next(i->extents, at) : NULL;
+    if (!n || n->r.start > at) {
+        *end = n ? min(n->r.start, *end) : *end;
+        return BLANK_FRESH;
+    }
+    bool zeros = at >= b->zeros.start && at < b->zeros.end;
+    *end = min(n->r.end, *end);
+    if (at < b->zeros.end)
+        *end = min(*end, zeros ? b->zeros.end : b->zeros.start);
+    if (!zeros || extent_of(n)->flags & MAP_UNWRITTEN)
+        return BLANK_NONE;
+    return extent_in_place(extent_of(n)) ? BLANK_IN_PLACE : BLANK_FRESH;
+}
+
+static u64 blanks_needed(const struct blanks *b, range blocks)
 {
     u64 count = 0;
-    range hole = hole_find(i, blocks.start, blocks.end);
-    for (; !range_empty(hole); hole = hole_find(i, hole.end, blocks.end))
-        count += range_length(hole);
+    for (u64 at = blocks.start, end; at < blocks.end; at = end) {
+        end = blocks.end;
+        if (blank_kind(b, at, &end) == BLANK_FRESH)
+            count += end - at;
+    }
     return count;
 }
 
-/* Blocks without data for the holes of a range; all of them are set aside before one is taken. */
-static status holes_fill(struct inode *i, range blocks)
+/* Behind what lies before it. */
+static u64 blank_goal(const struct blanks *b)
 {
-    struct filesystem *fs = i->fs;
-    u64 left = holes_count(i, blocks), block;
-    status s = space_reserve(fs, left);
-    range hole = hole_find(i, blocks.start, blocks.end);
+    const struct blank *last = b->count ? &b->parts[b->count - 1] : NULL;
+    if (last && last->file_block + last->blocks == b->at)
+        return last->disk_block + last->blocks;
+    const struct extent *before = b->at ? extent_at(b->inode, b->at - 1) : NULL;
+    return before ? before->disk_block + range_length(before->node.r) : 0;
+}
+
+static status blank_add(struct blanks *b, u64 end)
+{
+    struct blank part = {.file_block = b->at};
+    enum blank_kind kind = blank_kind(b, b->at, &end);
+    part.blocks = end - b->at;
+    if (kind == BLANK_FRESH) {
+        u64 most = min(part.blocks, (u64)EXTENT_BLOCKS_MOST);
+        part.fresh = true;
+        part.blocks = space_allocate(b->inode->fs, blank_goal(b), most, &part.disk_block);
+        if (!part.blocks)
+            return status_error(ENOMEM, "fs: no memory to take blocks", b->inode->number);
+        b->reserved -= part.blocks;
+    } else if (kind == BLANK_IN_PLACE) {
+        const struct extent *e = extent_at(b->inode, b->at);
+        part.disk_block = e->disk_block + (b->at - e->node.r.start);
+    }
+    if (kind != BLANK_NONE)
+        b->parts[b->count++] = part;
+    b->at += part.blocks;
+    return STATUS_OK;
+}
+
+static void blank_log(const struct inode *i, const struct blank *part)
+{
+    struct record_map r = {.inode = i->number,
+                           .file_block = part->file_block,
+                           .disk_block = part->disk_block,
+                           .blocks = (u32)part->blocks,
+                           .flags = MAP_UNWRITTEN};
+    log_record(i->fs, &r.r, sizeof(r), RECORD_MAP, NULL, 0, NULL, 0);
+}
+
+/* Room is secured and extents are promised. */
+static void blanks_install(struct blanks *b)
+{
+    struct inode *i = b->inode;
+    checkpoint_before_inode(i);
+    for (u32 n = 0; n < b->count; n++)
+        blank_log(i, &b->parts[n]);
+    log_end(i->fs);
+    i->live->position = log_position(i->fs);
+    for (u32 n = 0; n < b->count; n++) {
+        const struct blank *part = &b->parts[n];
+        extent_install(i, part->file_block, part->disk_block, part->blocks, MAP_UNWRITTEN);
+    }
+}
+
+static status blanks_map(struct blanks *b)
+{
+    struct filesystem *fs = b->inode->fs;
+    u32 promise = b->count * EXTENTS_FOR_ONE_MAP;
+    if (b->count == 0)
+        return STATUS_OK;
+    status s = extents_need(b->inode);
+    if (is_ok(s))
+        s = extents_promise(fs, promise);
     if (!is_ok(s))
         return s;
-    while (is_ok(s) && !range_empty(hole)) {
-        u64 wanted = min(range_length(hole), (u64)EXTENT_BLOCKS_MOST);
-        const struct extent *before = hole.start ? extent_at(i, hole.start - 1) : NULL;
-        u64 goal = before ? before->disk_block + range_length(before->node.r) : 0;
-        u64 got = space_allocate(fs, goal, wanted, &block);
-        s = got ? unwritten_map(i, hole.start, block, got)
-                : status_error(ENOMEM, "fs: no memory to take blocks", i->number);
-        left -= got;
-        if (got && !is_ok(s))
-            space_free_now(fs, block, got);
-        hole = hole_find(i, hole.start, blocks.end);
-    }
-    space_unreserve(fs, left);
+    s = log_begin(fs, b->count * sizeof(struct record_map), LOG_GROWS);
+    if (is_ok(s))
+        blanks_install(b);
+    extents_unpromise(fs, promise);
     return s;
 }
 
-/* What is written becomes unwritten, where it lies; but for blocks with checksums, which become a
-   hole: what is written there next would not match them if the log's older state came back. */
-static status extent_blank(struct inode *i, const struct extent *e, range part)
+static void blanks_give_back(struct blanks *b)
 {
-    if (e->flags & (MAP_SUMS_INLINE | MAP_SUMS_RUN))
-        return blocks_drop(i, part, ~0ull);
-    if (e->flags & MAP_UNWRITTEN)
-        return STATUS_OK;
-    u64 disk_block = e->disk_block + (part.start - e->node.r.start);
-    return unwritten_map(i, part.start, disk_block, range_length(part));
+    for (u32 n = 0; n < b->count; n++)
+        if (b->parts[n].fresh)
+            space_free_now(b->inode->fs, b->parts[n].disk_block, b->parts[n].blocks);
 }
 
-/* What the cache has goes when the log says so, part by part: after a failure each byte is what it
-   was, or zero, and nothing older. */
-static status blocks_blank(struct inode *i, range blocks)
+/* As many parts as one change takes; of `zeros`, what the cache has goes when the log says so. */
+static status blanks_step(struct blanks *b, u64 end)
 {
-    status s = data_void_secure(i, blocks.start, blocks.end);
-    for (u64 at = blocks.start; is_ok(s) && at < blocks.end;) {
-        struct range_node *n = i->extents ? range_map_lookup_at_or_next(i->extents, at) : NULL;
-        range part = range_of(at, n ? min(n->r.start, blocks.end) : blocks.end);
-        if (n && n->r.start <= at) { /* it may begin before: it was joined to what went before */
-            part.end = min(n->r.end, blocks.end);
-            s = extent_blank(i, extent_of(n), part);
-        }
-        if (is_ok(s))
-            data_void(i, part.start, part.end);
-        at = part.end;
+    status s = STATUS_OK;
+    b->count = 0;
+    b->at = b->done;
+    while (is_ok(s) && b->at < end && b->count < ALLOCATE_PARTS)
+        s = blank_add(b, end);
+    if (is_ok(s))
+        s = blanks_map(b);
+    if (!is_ok(s)) {
+        blanks_give_back(b);
+        return s;
     }
+    range zeros = range_intersection(b->zeros, range_of(b->done, b->at));
+    if (!range_empty(zeros))
+        data_void(b->inode, zeros.start, zeros.end);
+    b->done = b->at;
+    return s;
+}
+
+/* Blocks without data where there are none, and in all of `zeros`, which lies within.  All of them
+   are set aside before one is taken. */
+static status blocks_blank(struct inode *i, range blocks, range zeros)
+{
+    struct filesystem *fs = i->fs;
+    struct blanks b = {.inode = i, .zeros = zeros, .done = blocks.start};
+    status s = data_void_secure(i, zeros.start, zeros.end);
+    u64 needed = blanks_needed(&b, blocks);
+    if (is_ok(s))
+        s = space_reserve(fs, needed);
+    if (!is_ok(s))
+        return s;
+    b.reserved = needed;
+    while (is_ok(s) && b.done < blocks.end)
+        s = blanks_step(&b, blocks.end);
+    space_unreserve(fs, b.reserved);
     return s;
 }
 
@@ -316,24 +396,25 @@ status file_allocate(struct inode *i, u32 flags, u64 offset, u64 bytes, u64 *fet
     if (is_ok(s))
         s = shape_begin(i);
     bool grows = !(flags & ALLOCATE_KEEP_SIZE) && end > i->bytes;
-    range inner = range_of(blocks_up(offset), end >> BLOCK_ORDER);
+    bool zeros = flags & (ALLOCATE_PUNCH | ALLOCATE_ZERO);
+    range inner = range_of(blocks_up(offset), max(end >> BLOCK_ORDER, blocks_up(offset)));
     range outer = range_of(offset >> BLOCK_ORDER, blocks_up(end));
     if (is_ok(s) && grows)
         s = tail_secure(i, outer.end, fetch);
     else if (is_ok(s) && !(flags & ALLOCATE_PUNCH)) /* what is counted on must not go later */
         s = file_skip(i, outer.end);
-    if (is_ok(s) && flags & (ALLOCATE_PUNCH | ALLOCATE_ZERO))
-        s = edges_clear(i, offset, end, fetch);
+    if (is_ok(s) && zeros)
+        s = edges_secure(i, edges_of(offset, end), fetch);
     if (is_ok(s) && flags & ALLOCATE_PUNCH && !range_empty(inner))
         s = blocks_drop(i, inner, ~0ull);
-    if (is_ok(s) && flags & ALLOCATE_ZERO && !range_empty(inner))
-        s = blocks_blank(i, inner);
     if (is_ok(s) && !(flags & ALLOCATE_PUNCH)) {
-        s = holes_fill(i, outer);
+        s = blocks_blank(i, outer, zeros ? inner : range_of(0, 0));
         reserves_return(i, outer);
     }
     if (!is_ok(s))
         return s;
+    if (zeros)
+        edges_zero(i, edges_of(offset, end));
     if (grows)
         i->bytes = end;
     file_touch(i);

@@ -316,6 +316,69 @@ static void test_behind_the_end(void)
     ok(1, "what a power cut left behind the end of a file is not seen when it grows");
 }
 
+/* Written, a hole, unwritten, dirty. */
+static void mixed_make(struct shadow *m)
+{
+    shadow_write(m, 0, 12 * 4096 - 5, 1);
+    must(is_ok(shadow_sync_file(shadow_look(m->name), SYNC_ALL)));
+    shadow_allocate(m, ALLOCATE_KEEP_SIZE | ALLOCATE_PUNCH, 3 * 4096, 4096);
+    shadow_allocate(m, ALLOCATE_ZERO, 5 * 4096, 4096);
+    shadow_write(m, 7 * 4096, 4096, 2);
+    page_cache_reclaim(shadow_disk.fs, ~0ull);
+}
+
+/* With the 1st, 2nd... allocation failing; how often that failed the call. */
+static u64 allocate_failing(struct counting_heap *c, struct shadow *m, u32 flags)
+{
+    u64 failures = 0;
+    for (u64 n = 1;; n++) {
+        mixed_make(m);
+        c->fail_at = c->calls + n;
+        status s = shadow_allocate_range(shadow_look(m->name), flags, 100, 11 * 4096);
+        bool failed = c->calls >= c->fail_at;
+        c->fail_at = 0;
+        must(is_ok(s) || (failed && status_errno(s) == ENOMEM));
+        if (is_ok(s))
+            memset(m->bytes + 100, 0, 11 * 4096);
+        shadow_check(m);
+        failures += !is_ok(s);
+        if (!failed)
+            return failures;
+    }
+}
+
+static void disk_fill(void)
+{
+    static const u8 block[BLOCK_BYTES];
+    struct inode *i = shadow_make("full");
+    u64 at = 0;
+    while (is_ok(shadow_write_bytes(i, at, block, sizeof(block))))
+        at += sizeof(block);
+}
+
+static void test_all_or_nothing(void)
+{
+    static struct counting_heap c;
+    struct shadow *m = &shadows[0];
+    counting_heap_init(&c, "writing");
+    writable_init(&shadow_disk, 16 * MiB, &c.h);
+    shadows_make();
+    u64 failures = allocate_failing(&c, m, ALLOCATE_PUNCH | ALLOCATE_KEEP_SIZE);
+    must(is_ok(writable_remount(&shadow_disk, false)));
+    shadow_check(m);
+    ok(failures, "a hole that fails, %llu times, changes no byte", (unsigned long long)failures);
+    mixed_make(m);
+    disk_fill();
+    is(status_errno(shadow_allocate_range(shadow_look(m->name), ALLOCATE_ZERO, 100, 11 * 4096)),
+       ENOSPC, "zeroing may need blocks");
+    shadow_check(m);
+    must(is_ok(writable_remount(&shadow_disk, false)));
+    shadow_check(m);
+    ok(1, "and changes no byte when there are none");
+    writable_destroy(&shadow_disk);
+    counting_heap_close(&c);
+}
+
 /* Who writes much waits for the disk, and the cache keeps its limit. */
 static void test_throttle(void)
 {
@@ -344,6 +407,7 @@ int main(void)
     test_matrix();
     test_failures();
     test_behind_the_end();
+    test_all_or_nothing();
     test_throttle();
     for (u32 n = 0; n < 8; n++)
         test_random(seed + n, 400);
