@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { RECORD = 512, STEPS = 3000, AFTER = 40 };
+enum { RECORD = 512, STEPS = 20000, AFTER = 40 };
 
 static const char *word(int error)
 {

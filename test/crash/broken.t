@@ -1,51 +1,29 @@
 #!/usr/bin/env bash
-# A disk that fails, or is read-only, or is gone, from some write on (QEMU's blkdebug): programs get
-# EIO or EROFS, the kernel says what happened, in few lines, and everything ends in bounded time;
+# A disk that fails, or is read-only, or is gone, from some write on (QEMU's blkdebug), or that is taken
+# out of the running machine (QEMU's drive_del): programs get EIO or EROFS, the kernel says what happened, in few lines, and everything ends in bounded time;
 # and what was synced before is there.
 set -u
+LIMIT=${LIMIT:-100} # seconds: more than all that the kernel itself waits for, on a loaded host
 . test/crash/lib.sh
 program=$(realpath "$BUILD/crash/broken")
-mkdir "$WORK/empty" "$WORK/bin"
+mkdir "$WORK/empty"
 head -c 3000000 /dev/urandom >"$WORK/unread"
-real=$(command -v qemu-system-x86_64)
-cat >"$WORK/bin/qemu-system-x86_64" <<WRAPPER
-#!/usr/bin/env bash
-words=()
-while [ \$# -gt 0 ]; do
-    if [ "\$1" = -drive ]; then
-        shift
-        words+=(-blockdev "driver=raw,node-name=disk,file.driver=blkdebug,file.config=$WORK/rules,file.image.driver=file,file.image.filename=$WORK/disk.img")
-    else
-        words+=("\$1")
-    fi
-    shift
-done
-exec "$real" "\${words[@]}"
-WRAPPER
-chmod +x "$WORK/bin/qemu-system-x86_64"
+emulator_wrap "driver=raw,node-name=disk,file.driver=blkdebug,file.config=$WORK/rules,file.image.driver=file,file.image.filename=$WORK/disk.img"
 
 # says COUNT WORDS...: grep with these words finds so many lines in what the machine said.
 says() { [ "$(grep -cE "${@:2}" "$WORK/err")" -eq "$1" ]; }
 
-# broken NAME ERRNO UNREAD KIND...: from the WRITES-th write on, requests of these kinds fail with
-# ERRNO; UNREAD is how reading what is not in memory ends.
-WRITES=120
-broken() {
-    local name=$1 errno=$2 unread=$3 kind n synced bytes
-    shift 3
-    for n in $(seq "$WRITES"); do
-        printf '[set-state]\nevent = "pwritev"\nstate = "%d"\nnew_state = "%d"\n\n' "$n" $((n + 1))
-    done >"$WORK/rules"
-    for kind in "$@"; do
-        printf '[inject-error]\nevent = "pwritev"\niotype = "%s"\nstate = "%d"\nerrno = "%d"\nonce = "off"\n\n' \
-            "$kind" $((WRITES + 1)) "$errno"
-    done >>"$WORK/rules"
+# disk_make: a new disk with the program, a folder to write to and a file that nobody has read.
+disk_make() {
     rm -f "$WORK/disk.img"
     "$THUNK" build -o "$WORK/disk.img" --size 48M --add "$WORK/empty:/w" --add "$WORK/unread:/unread" \
         "$program" /w /unread 2>"$WORK/err"
-    PATH=$WORK/bin:$PATH "$THUNK" run --timeout 60 --keep "$WORK/disk.img" "$program" /w /unread \
-        >"$WORK/out" 2>"$WORK/err" </dev/null
-    status=$?
+}
+
+# judge NAME STATUS UNREAD: what the program and the machine said is as it should be, and so is the
+# disk; UNREAD is how reading what is not in memory ends.
+judge() {
+    local name=$1 status=$2 unread=$3 n synced bytes
     synced=$(awk '$1 == "synced" { n = $2 } END { print n + 0 }' "$WORK/out")
     grep -q '^end$' "$WORK/out" && [ "$status" -lt 124 ]
     ok $? "$name: the program and the machine end" || { echo "# status $status"; diagnose "$WORK/err"; tail -5 "$WORK/out" | sed 's/^/# /'; }
@@ -64,8 +42,65 @@ broken() {
     ok $? "$name: what was synced is there" || { echo "# $synced synced, $bytes bytes"; diagnose "$WORK/err"; }
 }
 
+# broken NAME ERRNO UNREAD KIND...: from the WRITES-th write on, requests of these kinds fail with
+# ERRNO.
+WRITES=120
+broken() {
+    local name=$1 errno=$2 unread=$3 kind n
+    shift 3
+    for n in $(seq "$WRITES"); do
+        printf '[set-state]\nevent = "pwritev"\nstate = "%d"\nnew_state = "%d"\n\n' "$n" $((n + 1))
+    done >"$WORK/rules"
+    for kind in "$@"; do
+        printf '[inject-error]\nevent = "pwritev"\niotype = "%s"\nstate = "%d"\nerrno = "%d"\nonce = "off"\n\n' \
+            "$kind" $((WRITES + 1)) "$errno"
+    done >>"$WORK/rules"
+    disk_make
+    PATH=$WORK/bin:$PATH "$THUNK" run --timeout "$LIMIT" --keep "$WORK/disk.img" "$program" /w /unread \
+        >"$WORK/out" 2>"$WORK/err" </dev/null
+    judge "$name" $? "$unread"
+}
+
+# monitor SOCKET COMMAND: has QEMU's monitor do it.
+monitor() {
+    python3 -c 'import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(60)
+s.connect(sys.argv[1])
+f = s.makefile("rw")
+f.readline()
+for c in ({"execute": "qmp_capabilities"},
+          {"execute": "human-monitor-command", "arguments": {"command-line": sys.argv[2]}}):
+    f.write(json.dumps(c) + "\n")
+    f.flush()
+    while "return" not in (answer := json.loads(f.readline())):
+        if "error" in answer:
+            sys.exit(str(answer))
+if answer["return"]:
+    sys.exit(answer["return"])' "$1" "$2"
+}
+
+# taken MACHINE: the disk is taken out of the running machine while the program writes to it, with
+# whatever is on its way then.
+taken() {
+    local name="taken out of $1"
+    disk_make
+    machine_start "$WORK/out" --machine "$1" --keep "$WORK/disk.img" --qemu-arg -qmp \
+        --qemu-arg "unix:$WORK/monitor.$1,server=on,wait=off" "$program" /w /unread
+    lines_wait 20 "$WORK/out"
+    monitor "$WORK/monitor.$1" "drive_del disk" >"$WORK/taken" 2>&1
+    ok $? "$name: QEMU does so" || diagnose "$WORK/taken"
+    wait "$machine"
+    local status=$?
+    mv "$WORK/machine.err" "$WORK/err"
+    judge "$name" "$status" EIO
+}
+
 broken "writes fail" 5 good write
 broken "the disk turns read-only" 30 good write discard
 broken "flushes fail" 5 good flush
 broken "the disk is gone" 5 EIO read write flush discard
+for machine in microvm q35 pc; do
+    taken $machine
+done
 finish

@@ -49,3 +49,26 @@ acked() { awk '/^ack [0-9]+$/ { n = $2 } END { print n + 0 }' "$1"; }
 # A time below $1 milliseconds, from the seed.
 RANDOM=${SEED:-$$}
 random_ms() { echo $((RANDOM * 32768 + RANDOM)) | awk -v most="$1" '{ print ($1 % most) / 1000 }'; }
+
+# emulator_wrap BLOCKDEV: makes $WORK/bin, to be put into PATH, with an emulator that has this
+# -blockdev (its node is to be called disk) in place of the disk which it is told to use.
+emulator_wrap() {
+    local real
+    real=$(command -v qemu-system-x86_64)
+    mkdir -p "$WORK/bin"
+    cat >"$WORK/bin/qemu-system-x86_64" <<WRAPPER
+#!/usr/bin/env bash
+words=()
+while [ \$# -gt 0 ]; do
+    if [ "\$1" = -drive ]; then
+        shift
+        words+=(-blockdev "$1")
+    else
+        words+=("\$1")
+    fi
+    shift
+done
+exec "$real" "\${words[@]}"
+WRAPPER
+    chmod +x "$WORK/bin/qemu-system-x86_64"
+}

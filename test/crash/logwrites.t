@@ -15,23 +15,7 @@ ok $? "an image is built" || diagnose "$WORK/err"
 cp "$WORK/disk.img" "$WORK/before.img"
 : >"$WORK/writes.log"
 # An emulator that puts the recording driver under the disk which it is told to use.
-mkdir "$WORK/bin"
-real=$(command -v qemu-system-x86_64)
-cat >"$WORK/bin/qemu-system-x86_64" <<WRAPPER
-#!/usr/bin/env bash
-words=()
-while [ \$# -gt 0 ]; do
-    if [ "\$1" = -drive ]; then
-        shift
-        words+=(-blockdev "driver=blklogwrites,node-name=disk,file.driver=file,file.filename=$WORK/disk.img,log.driver=file,log.filename=$WORK/writes.log,log-sector-size=512")
-    else
-        words+=("\$1")
-    fi
-    shift
-done
-exec "$real" "\${words[@]}"
-WRAPPER
-chmod +x "$WORK/bin/qemu-system-x86_64"
+emulator_wrap "driver=blklogwrites,node-name=disk,file.driver=file,file.filename=$WORK/disk.img,log.driver=file,log.filename=$WORK/writes.log,log-sector-size=512"
 PATH=$WORK/bin:$PATH "$THUNK" run --timeout "$LIMIT" --keep "$WORK/disk.img" "$steps" /crash "$count" \
     >"$WORK/acks" 2>"$WORK/machine.err" </dev/null
 last=$(acked "$WORK/acks")
