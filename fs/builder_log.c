@@ -173,18 +173,9 @@ static void put_settings(struct log_writer *w)
 
 static void put_inode(struct log_writer *w, const struct inode *i)
 {
-    struct record_inode r = {
-        .number = i->number,
-        .type = i->type,
-        .mode = i->mode,
-        .uid = i->uid,
-        .gid = i->gid,
-        .bytes = i->type == INODE_FILE ? i->bytes : 0,
-        .accessed_ns = i->accessed_ns,
-        .modified_ns = i->modified_ns,
-        .changed_ns = i->changed_ns,
-        .created_ns = w->options->created_ns,
-    };
+    struct record_inode r;
+    inode_record(i, &r);
+    r.created_ns = w->options->created_ns; /* made with the image, whatever it is a copy of */
     if (i == w->builder->fs.root && !w->builder->root_given)
         r.accessed_ns = r.modified_ns = r.changed_ns = w->options->created_ns;
     log_put(w, &r.r, sizeof(r), RECORD_INODE, NULL, 0, NULL, 0);
