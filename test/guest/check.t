@@ -5,16 +5,6 @@ set -u
 export XDG_CACHE_HOME="$WORK/cache"
 mkdir -p "$XDG_CACHE_HOME"
 
-# refused NAME STATUS PATTERN ARGUMENTS...: one line on stderr that matches, and that exit status.
-refused() {
-    local name=$1 wanted=$2 pattern=$3 status=0
-    shift 3
-    "$THUNK" "$@" >"$WORK/out" 2>"$WORK/err" </dev/null || status=$?
-    [ "$status" -eq "$wanted" ] && [ "$(grep -c . "$WORK/err")" -eq 1 ] &&
-        grep -Eq "^thunk: .*($pattern)" "$WORK/err"
-    ok $? "$name" || { echo "# status $status, wanted $wanted"; diagnose "$WORK/err"; }
-}
-
 # finds NAME PATTERN IMAGE: thunk check says a line that matches, and ends with status 1.
 finds() {
     local name=$1 pattern=$2 status=0

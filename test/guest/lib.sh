@@ -36,6 +36,17 @@ finish() {
     exit
 }
 
+# refused NAME STATUS PATTERN ARGUMENTS...: thunk says one line on stderr that matches, and ends with
+# that status.  What it printed is in $WORK/out.
+refused() {
+    local name=$1 wanted=$2 pattern=$3 status=0
+    shift 3
+    "$THUNK" "$@" >"$WORK/out" 2>"$WORK/err" </dev/null || status=$?
+    [ "$status" -eq "$wanted" ] && [ "$(grep -c . "$WORK/err")" -eq 1 ] &&
+        grep -Eq "^thunk: .*($pattern)" "$WORK/err"
+    ok $? "$name" || { echo "# status $status, wanted $wanted"; diagnose "$WORK/err"; }
+}
+
 # same NAME DIRECTORY STDIN PROGRAM ARG...: runs PROGRAM in DIRECTORY on this host and, with
 # DIRECTORY added to the image as its working directory, in the machine; output, error output and
 # exit status must be equal byte for byte.  OPTIONS (an array) holds further options of thunk run.
