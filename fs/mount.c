@@ -1,8 +1,9 @@
 /* Mount: finds the newest valid superblock, reads the log from its checkpoint on, and hands each
    valid group to replay.c.  FORMAT.md, section 7, is this file in words.
 
-   One request is in flight at a time (the two superblocks together at first); each completion goes
-   on where the last one stopped, so nothing here is recursive. */
+   The log is read window by window, and while one is gone through the device has the read of the
+   next one, where the groups' lengths say that it will begin (a guess: what they say is checked
+   later).  Each completion goes on where the last one stopped, so nothing here is recursive. */
 #include "fs/log.h"
 
 #include "runtime/crc32c.h"
@@ -10,6 +11,17 @@
 
 #define WINDOW_BYTES_MOST (256 * KiB)
 _Static_assert(WINDOW_BYTES_MOST >= GROUP_BYTES_MOST, "a group fits into the window");
+
+/* A part of the segment that is being read, and its request. */
+struct mount_window {
+    struct mount *mount;
+    u8 *memory;
+    u64 room;
+    u64 start, filled; /* in the segment: its bytes [start, start + filled) */
+    struct device_read device;
+    struct sg_list sg;
+    struct status_handler landed;
+};
 
 struct mount {
     struct filesystem *fs;
@@ -33,12 +45,12 @@ struct mount {
     bool scanning;     /* behind an invalid group: is it a torn tail? */
     u64 log_end;       /* in the segment: where the log goes on */
 
-    u8 *window; /* the segment's bytes [window_start, window_start + window_filled) */
-    u64 window_bytes;
-    u64 window_start, window_filled;
-    struct device_read device;
-    struct sg_list sg;
-    struct status_handler window_read;
+    struct mount_window windows[2];
+    struct mount_window *window;   /* the one that is gone through; the other one is read ahead: */
+    u64 ahead_block;               /* from the segment that begins there; 0: nothing is in it */
+    bool ahead_runs;               /* the device has it */
+    bool ahead_awaited;            /* the log goes on when it has landed */
+    bool ending;                   /* the mount ends when it has landed, with `why` */
     struct status_handler refused; /* the filesystem is unmounted again, because of: */
     status why;
 };
@@ -60,8 +72,14 @@ closure_method(status_handler, mount_refused, struct mount, refused, status s)
 static void mount_finish(struct mount *m, status s)
 {
     struct filesystem *fs = m->fs;
+    if (m->ahead_runs) {
+        m->ending = true;
+        m->why = s;
+        return;
+    }
     deallocate(fs->environment.pages, m->supers, BLOCK_BYTES);
-    deallocate(m->heap, m->window, m->window_bytes);
+    for (u32 n = 0; n < 2; n++)
+        deallocate(m->heap, m->windows[n].memory, m->windows[n].room);
     if (is_ok(s)) {
         mount_end(m, m->heap, fs, s);
         return;
@@ -75,10 +93,31 @@ static void mount_finish(struct mount *m, status s)
 
 static void mount_advance(struct mount *m, status s);
 
-closure_method(status_handler, mount_window_read, struct mount, window_read, status s)
+static struct mount_window *window_other(struct mount *m)
 {
-    struct mount *m = owner();
-    mount_advance(m, s);
+    return &m->windows[m->window == &m->windows[0]];
+}
+
+static void ahead_landed(struct mount *m, status s)
+{
+    bool awaited = m->ahead_awaited;
+    m->ahead_runs = m->ahead_awaited = false;
+    if (!is_ok(s))
+        m->ahead_block = 0; /* who needs it reads it again, and says what is wrong */
+    if (m->ending)
+        mount_finish(m, m->why);
+    else if (awaited)
+        mount_advance(m, STATUS_OK);
+}
+
+closure_method(status_handler, mount_window_landed, struct mount_window, landed, status s)
+{
+    struct mount_window *w = owner();
+    struct mount *m = w->mount;
+    if (w == m->window)
+        mount_advance(m, s);
+    else
+        ahead_landed(m, s);
 }
 
 /* Whether anybody may change anything. */
@@ -132,37 +171,93 @@ static status mount_complete(struct mount *m)
     return fs->writable ? mount_prepare_writing(m) : STATUS_OK;
 }
 
+/* Makes room for `bytes` of the segment from `start` on, or what it has of them. */
+static status window_prepare(struct mount *m, struct mount_window *w, u64 start, u64 bytes)
+{
+    heap h = m->fs->environment.heap;
+    bytes = align_up(min(bytes, WINDOW_BYTES_MOST), BLOCK_BYTES);
+    bytes = min(bytes, m->segment_bytes - start);
+    w->filled = 0;
+    if (bytes > w->room) {
+        deallocate(h, w->memory, w->room);
+        w->room = 0;
+        w->memory = allocate(h, bytes);
+        if (!w->memory)
+            return status_error(ENOMEM, "fs: no memory for reading the log", bytes);
+        w->room = bytes;
+    }
+    sg_init(&w->sg, NULL);
+    sg_add(&w->sg, w->memory, bytes);
+    w->start = start;
+    w->filled = bytes;
+    return STATUS_OK;
+}
+
+/* What window_prepare made room for.  Nobody unmounts what has not been mounted yet. */
+static bool window_start(struct mount *m, struct mount_window *w)
+{
+    u64 sector = m->replay.segment_block * BLOCK_SECTORS + w->start / SECTOR_BYTES;
+    init_method(&w->landed, mount_window_landed);
+    return device_read_start(m->fs, &w->device, sector, &w->sg, &w->landed);
+}
+
+static void window_read(struct mount *m)
+{
+    if (!window_start(m, m->window))
+        mount_finish(m, device_closing(m->fs));
+}
+
 /* Reads on from `at`.  The window is as long as the first read has to be, and full size from the
    second one on. */
 static status window_refill(struct mount *m, u64 bytes)
 {
-    struct filesystem *fs = m->fs;
-    heap h = fs->environment.heap;
-    u64 start = align_down(m->at, SECTOR_BYTES);
-    bytes = align_up(min(bytes, WINDOW_BYTES_MOST), BLOCK_BYTES);
-    bytes = min(bytes, m->segment_bytes - start);
-    if (bytes > m->window_bytes) {
-        deallocate(h, m->window, m->window_bytes);
-        m->window_bytes = 0;
-        m->window = allocate(h, bytes);
-        if (!m->window)
-            return status_error(ENOMEM, "fs: no memory for reading the log", bytes);
-        m->window_bytes = bytes;
-    }
-    sg_init(&m->sg, NULL);
-    sg_add(&m->sg, m->window, bytes);
-    m->window_start = start;
-    m->window_filled = bytes;
-    return STATUS_OK;
+    return window_prepare(m, m->window, align_down(m->at, SECTOR_BYTES), bytes);
 }
 
-/* What window_refill made room for.  Nobody unmounts what has not been mounted yet. */
-static void window_read(struct mount *m)
+/* --- reading ahead ---------------------------------------------------------------------------- */
+
+/* Where the first group lies that is not wholly in the window, as far as lengths can be believed.
+   0: there is none, or the log is a short one. */
+static u64 ahead_guess(const struct mount *m)
 {
-    u64 sector = m->replay.segment_block * BLOCK_SECTORS + m->window_start / SECTOR_BYTES;
-    init_method(&m->window_read, mount_window_read);
-    if (!device_read_start(m->fs, &m->device, sector, &m->sg, &m->window_read))
-        mount_finish(m, device_closing(m->fs));
+    const struct mount_window *w = m->window;
+    u64 at = m->at, end = w->start + w->filled;
+    if (w->filled < WINDOW_BYTES_MOST)
+        return 0;
+    while (at >= w->start && at + sizeof(struct group) <= end) {
+        const struct group *g = (const struct group *)(w->memory + (at - w->start));
+        if (g->magic != GROUP_MAGIC || g->length < sizeof(*g) || g->length > GROUP_BYTES_MOST)
+            return 0;
+        if (at + g->length > end)
+            break;
+        at = align_up(at + g->length, 1ull << m->fs->super.group_order);
+    }
+    return at < m->segment_bytes ? at : 0;
+}
+
+/* Without memory for it, nothing is read ahead. */
+static void ahead_start(struct mount *m)
+{
+    u64 at = m->ahead_runs || m->scanning ? 0 : ahead_guess(m);
+    if (!at || at <= m->at)
+        return;
+    struct mount_window *w = window_other(m);
+    m->ahead_block = 0;
+    if (!is_ok(window_prepare(m, w, align_down(at, SECTOR_BYTES), WINDOW_BYTES_MOST)))
+        return;
+    m->ahead_block = m->replay.segment_block;
+    m->ahead_runs = window_start(m, w);
+    if (m->ahead_runs)
+        return;
+    closure_freed(&w->landed.header);
+    m->ahead_block = 0;
+}
+
+/* What has to be read is in the other window, or will be. */
+static bool ahead_fits(struct mount *m)
+{
+    return m->ahead_block && m->ahead_block == m->replay.segment_block &&
+           window_other(m)->start == align_down(m->at, SECTOR_BYTES);
 }
 
 /* What stands at `at`. */
@@ -176,13 +271,13 @@ static enum found group_look(const struct mount *m, const struct group **group, 
     u64 left = m->segment_bytes - m->at;
     if (left < sizeof(struct group))
         return FOUND_NOTHING;
-    u64 offset = m->at - m->window_start;
-    u64 have =
-        m->at >= m->window_start && offset < m->window_filled ? m->window_filled - offset : 0;
+    const struct mount_window *w = m->window;
+    u64 offset = m->at - w->start;
+    u64 have = m->at >= w->start && offset < w->filled ? w->filled - offset : 0;
     *needed = sizeof(struct group);
     if (have < *needed)
         return FOUND_PART;
-    const struct group *g = (const struct group *)(m->window + offset);
+    const struct group *g = (const struct group *)(w->memory + offset);
     bool expected = m->scanning ? g->sequence > m->sequence : g->sequence == m->sequence;
     if (g->magic != GROUP_MAGIC || g->volume != fs->volume || !expected ||
         g->sector != m->replay.segment_block * BLOCK_SECTORS + m->at / SECTOR_BYTES ||
@@ -205,7 +300,7 @@ static void segment_begin(struct mount *m, u64 block, u32 blocks)
     m->replay.next_block = 0;
     m->segment_bytes = (u64)blocks << BLOCK_ORDER;
     m->at = 0;
-    m->window_start = m->window_filled = 0;
+    m->window->start = m->window->filled = 0;
 }
 
 static status group_apply(struct mount *m, const struct group *g, bool *ended)
@@ -250,7 +345,7 @@ static status log_advance(struct mount *m, bool *reading)
         switch (group_look(m, &g, &needed)) {
         case FOUND_PART:
             *reading = true;
-            return window_refill(m, WINDOW_BYTES_MOST);
+            return STATUS_OK;
         case FOUND_GROUP:
             if (!m->scanning)
                 s = group_apply(m, g, &ended);
@@ -270,16 +365,38 @@ static status log_advance(struct mount *m, bool *reading)
     return ended || m->scanning ? STATUS_OK : group_missing(m);
 }
 
+/* What stands at `at` has to be read: it is there already, on its way, or is asked for.  True: it
+   is there. */
+static bool window_next(struct mount *m)
+{
+    if (!ahead_fits(m)) {
+        status s = window_refill(m, WINDOW_BYTES_MOST);
+        if (is_ok(s))
+            window_read(m);
+        else
+            mount_finish(m, s);
+        return false;
+    }
+    m->ahead_awaited = m->ahead_runs;
+    if (m->ahead_runs)
+        return false;
+    m->window = window_other(m);
+    m->ahead_block = 0;
+    return true;
+}
+
 static void mount_advance(struct mount *m, status s)
 {
-    bool reading = false;
-    if (is_ok(s))
-        s = log_advance(m, &reading);
-    if (is_ok(s) && reading) {
-        window_read(m);
-        return;
-    }
-    mount_finish(m, is_ok(s) ? mount_complete(m) : s);
+    bool reading;
+    do {
+        reading = false;
+        if (is_ok(s)) {
+            ahead_start(m);
+            s = log_advance(m, &reading);
+        }
+    } while (reading && window_next(m));
+    if (!reading)
+        mount_finish(m, is_ok(s) ? mount_complete(m) : s);
 }
 
 /* --- superblocks ------------------------------------------------------------------------------ */
@@ -328,7 +445,7 @@ static status super_choose(struct mount *m, status read)
     fs->super = *s;
     fs->super_in_b = s == b;
     memcpy(&fs->volume, s->uuid, sizeof(fs->volume));
-    if (s->features_incompatible)
+    if (s->features_incompatible & ~FEATURES_KNOWN)
         return status_error(EINVAL, "fs: the filesystem uses a feature that is not known here",
                             s->features_incompatible);
     if (s->device_blocks > fs->environment.device->sectors / BLOCK_SECTORS)
@@ -421,6 +538,8 @@ void filesystem_mount(const struct filesystem_environment *environment, mount_ha
     list_init(&fs->dirty_inodes);
     m->fs = fs;
     m->heap = h;
+    m->window = &m->windows[0];
+    m->windows[0].mount = m->windows[1].mount = m;
     m->replay.fs = fs;
     m->done = done;
     m->supers = page;

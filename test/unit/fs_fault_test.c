@@ -248,6 +248,79 @@ static void test_cut_short(struct random *r)
     test_tree_destroy(&t);
 }
 
+/* --- a log of many windows -------------------------------------------------------------------- */
+
+#define LONG_FILES 5000u
+#define LONG_FLIPS 300u
+
+static void long_tree(struct test_tree *t)
+{
+    test_tree_init(t);
+    for (u32 n = 0; n < LONG_FILES; n++) {
+        char name[32];
+        snprintf(name, sizeof(name), "a-file-with-number-%u", n);
+        test_tree_add(t, NULL, name, INODE_FILE);
+    }
+}
+
+closure_function(allocation_test, mount_only, (struct host_disk * disk), heap h)
+{
+    status why;
+    struct filesystem *fs = test_mount(bound(disk), h, h, 1000, &why);
+    must(fs || status_errno(why) == ENOMEM);
+    if (fs)
+        test_unmount(fs);
+    return fs;
+}
+
+/* The window that is read ahead is one of the requests: whichever fails, the mount says so or needs
+   it no more, and nothing is left behind. */
+static u64 long_requests(struct test_tree *t, struct host_disk *disk, u64 *at)
+{
+    u64 failed = 0, n = 1;
+    for (;; n++) {
+        *at = n;
+        if (!read_with_fault(t, disk, n, &failed))
+            break;
+    }
+    *at = 0;
+    return n;
+}
+
+static void test_long_log(struct random *r)
+{
+    struct test_tree t;
+    struct host_disk disk;
+    struct flips f = {0};
+    long_tree(&t);
+    test_image(&t, NULL, &disk);
+    const struct superblock *s = (const struct superblock *)disk.bytes;
+    u64 log = s->checkpoint_block * BLOCK_BYTES, log_bytes = s->reach_bytes;
+    ok(log_bytes > 2 * 256 * KiB, "a log of %llu bytes", (unsigned long long)log_bytes);
+    fail_each_allocation("mount of a long log", stack_closure(mount_only, &disk));
+    u64 failing = long_requests(&t, &disk, &disk.fail_at);
+    u64 halved = long_requests(&t, &disk, &disk.short_at);
+    ok(failing > 4 && halved > 4, "each of its %llu requests failed in turn, or was half done",
+       (unsigned long long)failing);
+    for (u32 n = 0; n < LONG_FLIPS; n++) {
+        u64 at = log + random_below(r, log_bytes);
+        disk.bytes[at] ^= 0x10;
+        mount_damaged(&t, &disk, n, &f);
+        disk.bytes[at] ^= 0x10;
+    }
+    ok(f.refused > LONG_FLIPS / 2 && f.failed == 0,
+       "%u flips in it: %llu refused, the others in "
+       "padding",
+       LONG_FLIPS, (unsigned long long)f.refused);
+    for (u32 n = 0; n < 20; n++) {
+        host_disk_reorder(&disk, random_next(r) | 1);
+        mount_damaged(&t, &disk, n, &f);
+    }
+    is(f.refused + f.unnoticed, LONG_FLIPS + 20, "answers may come in any order");
+    host_disk_destroy(&disk);
+    test_tree_destroy(&t);
+}
+
 int main(void)
 {
     struct random r;
@@ -257,5 +330,6 @@ int main(void)
     test_build_requests(&r);
     test_flips(&r);
     test_cut_short(&r);
+    test_long_log(&r);
     return done_testing();
 }
