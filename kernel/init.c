@@ -13,6 +13,7 @@
 #include "kernel/log.h"
 #include "kernel/machine.h"
 #include "kernel/memory.h"
+#include "kernel/net/net.h"
 #include "kernel/run_loop.h"
 #include "kernel/timeline.h"
 #include "kernel/trace.h"
@@ -21,23 +22,23 @@
 #include "runtime/format.h"
 #include "unix/unix.h"
 
-#define EXIT_MACHINE       1         /* the program never began */
-#define MEMORY_LEAST       (2 * MiB) /* usable; less is not even tried */
-#define MEMORY_ADVICE      "give the machine at least 8M (-m 8M)"
-#define CACHE_FREE_PAGES   64                   /* the page cache leaves at least that much */
-#define END_WAIT_NS        (30 * NS_PER_SECOND) /* for what the program wrote to be durable */
-#define DIRTY_SHARE        5 /* the part of free memory that may wait to be written, as in Linux */
-#define DIRTY_PAGES_LEAST  64ull
-#define DIRTY_PAGES_MOST   16384ull
-#define BYTES_AS_KIB(size) (u32)((size) >> 10)
+#define EXIT_MACHINE          1         /* the program never began */
+#define MEMORY_LEAST          (2 * MiB) /* usable; less is not even tried */
+#define MEMORY_ADVICE         "give the machine at least 8M (-m 8M)"
+#define CACHE_FREE_PAGES      64                   /* the page cache leaves at least that much */
+#define END_WAIT_NS           (30 * NS_PER_SECOND) /* for what the program wrote to be durable */
+#define DIRTY_SHARE           5 /* the part of free memory that may wait to be written, as in Linux */
+#define DIRTY_PAGES_LEAST     64ull
+#define DIRTY_PAGES_MOST      16384ull
+#define NET_WAIT_MOST_SECONDS 3600ull /* of the option net_wait */
+#define BYTES_AS_KIB(size)    (u32)((size) >> 10)
 
 static struct machine {
     const struct boot_info *boot;
     struct block_device *disk; /* the first that was found */
     struct filesystem *fs;
-    struct net_device *network; /* the first that was found */
     struct block_attach attach;
-    struct net_attach network_attach;
+    struct status_handler addressed;
     struct mount_handler mounted;
     struct process_ended ended;
     struct memory_reclaim reclaim;
@@ -139,6 +140,21 @@ static void mount_failed(status s)
     machine_failed();
 }
 
+static void program_start(struct machine *m)
+{
+    process_start(m->fs, &m->ended);
+    timeline_note("program started");
+    timeline_log(m->boot);
+}
+
+/* A program that asks for its address at once is better started without one than not at all. */
+closure_method(status_handler, network_addressed, struct machine, addressed, status s)
+{
+    if (!is_ok(s))
+        log_warning("the program starts without an address: %s", status_text(s));
+    program_start(owner());
+}
+
 closure_method(mount_handler, filesystem_ready, struct machine, mounted, struct filesystem *fs,
                status s)
 {
@@ -148,9 +164,13 @@ closure_method(mount_handler, filesystem_ready, struct machine, mounted, struct 
     timeline_note("filesystem mounted");
     m->fs = fs;
     memory_set_reclaim(&m->reclaim);
-    process_start(fs, &m->ended);
-    timeline_note("program started");
-    timeline_log(m->boot);
+    u64 wait_seconds = min(boot_option_number("net_wait"), NET_WAIT_MOST_SECONDS);
+    if (!wait_seconds) {
+        program_start(m);
+        return;
+    }
+    init_method(&m->addressed, network_addressed);
+    net_wait_ready(clock_monotonic_ns() + wait_seconds * NS_PER_SECOND, &m->addressed);
 }
 
 static void root_mount(void)
@@ -184,16 +204,13 @@ closure_method(block_attach, disk_found, struct machine, attach, struct block_de
         owner()->disk = device;
 }
 
-closure_method(net_attach, network_found, struct machine, network_attach, struct net_device *device)
-{
-    if (!owner()->network)
-        owner()->network = device;
-}
-
 closure_method(thunk, machine_start, struct machine, start)
 {
     struct machine *m = owner();
-    drivers_start(&m->attach, &m->network_attach);
+    status s = net_start();
+    if (!is_ok(s))
+        log_error("there is no network: %s", status_text(s));
+    drivers_start(&m->attach, net_device_attach());
     timeline_note("devices started");
     if (!m->disk) {
         log_error("no disk was found: attach the image as a virtio-blk device (PCI or MMIO)");
@@ -239,7 +256,6 @@ void kernel_start(struct boot_info *boot)
     trace_start();
     machine.boot = boot;
     init_method(&machine.attach, disk_found);
-    init_method(&machine.network_attach, network_found);
     init_method(&machine.ended, program_ended);
     init_method(&machine.mounted, filesystem_ready);
     init_method(&machine.reclaim, cache_reclaim);

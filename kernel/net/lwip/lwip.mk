@@ -8,7 +8,7 @@ LWIP_ARCHIVE_FILE := $(LWIP)/archive.tar.xz
 LWIP_READY   := $(LWIP)/ready
 
 LWIP_SOURCES := $(addprefix core/,def inet_chksum init ip mem memp netif pbuf stats tcp tcp_in tcp_out \
-                timeouts udp ipv4/acd ipv4/dhcp ipv4/etharp ipv4/icmp ipv4/igmp ipv4/ip4 ipv4/ip4_addr \
+                udp ipv4/acd ipv4/dhcp ipv4/etharp ipv4/icmp ipv4/igmp ipv4/ip4 ipv4/ip4_addr \
                 ipv4/ip4_frag ipv6/ethip6 ipv6/icmp6 ipv6/ip6 ipv6/ip6_addr ipv6/ip6_frag ipv6/mld6 \
                 ipv6/nd6) netif/ethernet
 

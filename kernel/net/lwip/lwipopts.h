@@ -13,8 +13,10 @@
 #define LWIP_NETCONN         0
 #define LWIP_SOCKET          0
 #define LWIP_TIMERS          1
+#define LWIP_TIMERS_CUSTOM   1 /* kernel/net/timers.c */
 #define LWIP_RAW             0
 #define LWIP_DNS             0
+#define DNS_MAX_SERVERS 4
 
 /* --- memory --- */
 #define MEM_ALIGNMENT        8
@@ -101,9 +103,10 @@
 #define LWIP_NETBUF_RECVINFO 0
 
 /* --- TCP --- */
-#define LWIP_TCP                       1
-#define LWIP_DISABLE_TCP_SANITY_CHECKS 1 /* they are about u16, and none is left where it matters  \
-                                          */
+#define LWIP_TCP 1
+#define LWIP_DISABLE_TCP_SANITY_CHECKS                                                             \
+    1 /* they are about u16, and none is left where it matters                                     \
+       */
 #define TCP_TTL                    64
 #define TCP_MSS                    65495 /* what is offered is what the interface's MTU leaves */
 #define TCP_WND                    (4u << 20)
@@ -121,11 +124,14 @@
 #define LWIP_TCP_KEEPALIVE         1
 #define TCP_LISTEN_BACKLOG         1
 #define TCP_DEFAULT_LISTEN_BACKLOG 0xff
-#define TCP_MAXRTX                 12
+#define LWIP_TCP_PCB_NUM_EXT_ARGS  1     /* tells an endpoint when its pcb is freed */
+#define TCP_MAXRTX                 12 /* as far as its table of back-offs goes */
+#define TCP_MSL                    30000 /* ms; TIME-WAIT lasts a minute, as in Linux */
+#define TCP_FIN_WAIT_TIMEOUT       60000
 #define TCP_SYNMAXRTX              6
 #define LWIP_TCP_RTO_TIME          1000 /* ms, of a connection's first retransmission */
 #define SO_REUSE                   1
-#define SO_REUSE_RXTOALL           0
+#define SO_REUSE_RXTOALL           1 /* datagrams to many */
 
 /* --- counters: shown as /proc/net/snmp does --- */
 #define LWIP_STATS         1
