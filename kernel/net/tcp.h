@@ -60,7 +60,8 @@ status net_tcp_remote_address(const struct net_tcp *e, struct net_address *a);
  */
 
 /* Contiguous memory for at most *bytes more bytes (at least 1): the caller fills in as many as it
-   likes from the start and says so to net_tcp_send; nothing is kept of what it does not.  EAGAIN:
+   likes from the start and says so to net_tcp_send; nothing is kept of what it does not.  *bytes
+   holds before how many the caller has to send, 0 when it does not know.  EAGAIN:
    the buffer is full; EPIPE: the sending side is over; ECONNRESET and others once, when kept;
    ENOTCONN; ENOBUFS: out of memory. */
 status net_tcp_send_room(struct net_tcp *e, void **memory, u64 *bytes);
