@@ -31,7 +31,8 @@ static u32 slot_of(u64 index, u32 level)
     return (u32)(index >> (TREE_ORDER * level)) & (TREE_SLOTS - 1);
 }
 
-struct page *cache_lookup(struct inode *i, u64 index)
+/* The lowest node with the slot of that page; NULL: there is none. */
+static inline struct page_node *leaf_find(const struct inode *i, u64 index)
 {
     const struct inode_live *l = i->live;
     u32 level = l ? l->tree_height : 0;
@@ -43,7 +44,13 @@ struct page *cache_lookup(struct inode *i, u64 index)
         if (!n)
             return NULL;
     }
-    return n->slots[index & (TREE_SLOTS - 1)];
+    return n;
+}
+
+struct page *cache_lookup(struct inode *i, u64 index)
+{
+    const struct page_node *n = leaf_find(i, index);
+    return n ? n->slots[index & (TREE_SLOTS - 1)] : NULL;
 }
 
 struct page *page_find(struct inode *i, u64 index)
@@ -54,6 +61,30 @@ struct page *page_find(struct inode *i, u64 index)
     p->flags |= PAGE_REFERENCED;
     p->holds++;
     return p;
+}
+
+u32 pages_find(struct inode *i, u64 first, u64 most, struct page_run *run)
+{
+    const struct page_node *n = leaf_find(i, first);
+    u32 slot = first & (TREE_SLOTS - 1), count = 0;
+    struct page *p = n ? n->slots[slot] : NULL;
+    run->count = 0;
+    if (!p || !(p->flags & PAGE_VALID))
+        return 0;
+    u64 end = min(most, (u64)PAGE_RUN_MOST);
+    end = min(end, (u64)(TREE_SLOTS - slot));
+    u8 *memory = run->memory = p->memory;
+    do {
+        p->flags |= PAGE_REFERENCED;
+        p->holds++;
+        run->pages[count++] = p;
+        if (count == end)
+            break;
+        p = n->slots[slot + count];
+        memory += BLOCK_BYTES;
+    } while (p && p->flags & PAGE_VALID && p->memory == memory);
+    run->count = count;
+    return count;
 }
 
 void *page_memory(struct page *p)
@@ -78,6 +109,14 @@ void page_release(struct page *p)
     assert(p->holds > 0);
     if (unlikely(--p->holds == 0 && p->flags & PAGE_DETACHED))
         page_free(p->fs, p);
+}
+
+void page_run_release(struct page_run *run)
+{
+    u32 n = 0;
+    do
+        page_release(run->pages[n]);
+    while (++n < run->count);
 }
 
 u64 file_pages(const struct inode *i)

@@ -129,6 +129,19 @@ void *page_memory(struct page *p);
 void page_hold(struct page *p);
 void page_release(struct page *p); /* held pages are not evicted */
 
+/* Pages that follow each other in the file and in memory. */
+#define PAGE_RUN_MOST 16u
+struct page_run {
+    u8 *memory; /* of the first one */
+    u32 count;
+    struct page *pages[PAGE_RUN_MOST]; /* held */
+};
+
+/* page_find for `first` and what follows it in the same way, `most` (at least 1) pages at most; how
+   many, none when page_find finds none. */
+u32 pages_find(struct inode *i, u64 first, u64 most, struct page_run *run);
+void page_run_release(struct page_run *run); /* of a page at least */
+
 /* Brings pages [first, first + count) into the cache, through a merge of one branch an extent.
    done: applied once, from the run loop, or before returning when nothing had to be read.
    EIO (device, checksum), ENOMEM: when the first page could not be had.  What follows it may be

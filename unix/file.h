@@ -11,6 +11,7 @@
    thread may close the descriptor. */
 #pragma once
 
+#include "kernel/user_copy.h"
 #include "unix/path.h"
 #include "unix/syscall.h"
 
@@ -227,6 +228,31 @@ s64 transfer_ready(struct transfer *x, u64 *bytes);
 u64 transfer_take(struct transfer *x, void *to, u64 bytes);
 /* The last of them were taken in vain, after less was copied than was to be. */
 void transfer_back(struct transfer *x, u64 bytes);
+/* Copies were made and moved that many. */
+static inline void transfer_advance(struct transfer *x, u64 bytes)
+{
+    x->at += bytes;
+    x->chunk -= bytes;
+    x->left -= bytes;
+    x->done += bytes;
+    x->position += bytes;
+    if (bytes)
+        x->retries = x->room_tries = 0;
+    if (unlikely(x->vectors_left) && !x->chunk)
+        transfer_next_vector(x);
+}
+/* transfer_out for who need not know how much it was: mostly one copy. */
+static inline s64 transfer_copy_out(struct transfer *x, const void *from, u64 bytes)
+{
+    u64 copied = 0;
+    if (likely(bytes <= x->chunk)) {
+        copied = bytes - copy_out(x->at, from, bytes);
+        transfer_advance(x, copied);
+        if (likely(copied == bytes))
+            return 0;
+    }
+    return transfer_out(x, (const u8 *)from + copied, bytes - copied, &copied);
+}
 /* Counts bytes as moved without looking at them: writing to /dev/null. */
 void transfer_skip(struct transfer *x, u64 bytes);
 /* As transfer_in, but does not move on and stops at the end of the current vector: for a receiver

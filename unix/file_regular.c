@@ -1,7 +1,7 @@
 /* Regular files of the image: reads come from the page cache, and ask for what it has not; writes
    go into it.
 
-   The fast path is regular_read with every page cached: page_find and a copy for each page.  On a
+   The fast path is regular_read with every page cached: pages_find and a copy for each run.  On a
    miss the pages of the request come through one pages_fetch, with more behind them when the file
    is read in order; and while a run is being copied, the next one is on its way already, so the
    device and the copying overlap.
@@ -119,6 +119,26 @@ static void regular_accessed(struct regular_file *r)
         inode_accessed(r->file.node.inode);
 }
 
+/* What lies in a row in memory is copied at once.  0: moved; else the attempt's result. */
+static inline s64 regular_read_run(struct regular_file *r, struct inode *i, struct transfer *x,
+                                   u64 size)
+{
+    u64 index = x->position >> PAGE_ORDER;
+    u64 offset = x->position & (PAGE_BYTES - 1);
+    u64 rest = min(size - x->position, x->left);
+    struct page_run run;
+    u64 count = pages_find(i, index, (offset + rest + PAGE_BYTES - 1) >> PAGE_ORDER, &run);
+    if (unlikely(!count))
+        return regular_miss(r, x);
+    bool ahead_reached = r->ahead_end > index && index + count > r->ahead_from;
+    if (unlikely(ahead_reached && !r->ahead_busy) && r->expected - index <= 1)
+        regular_run(r);
+    s64 error = transfer_copy_out(x, run.memory + offset, min(count * PAGE_BYTES - offset, rest));
+    page_run_release(&run);
+    r->expected = (x->position + PAGE_BYTES - 1) >> PAGE_ORDER;
+    return unlikely(error) ? transfer_stop(x, error) : 0;
+}
+
 static s64 regular_read(struct file *f, struct transfer *x)
 {
     struct regular_file *r = container_of(f, struct regular_file, file);
@@ -129,21 +149,9 @@ static s64 regular_read(struct file *f, struct transfer *x)
     if (unlikely(!r->accessed))
         regular_accessed(r);
     while (x->left && x->position < size) {
-        u64 index = x->position >> PAGE_ORDER;
-        u64 offset = x->position & (PAGE_BYTES - 1);
-        u64 rest = min(size - x->position, x->left), copied;
-        u64 bytes = min(PAGE_BYTES - offset, rest);
-        struct page *page = page_find(i, index);
-        if (unlikely(!page))
-            return regular_miss(r, x);
-        if (unlikely(r->ahead_end > index && index >= r->ahead_from && !r->ahead_busy) &&
-            r->expected - index <= 1)
-            regular_run(r);
-        s64 error = transfer_out(x, (const u8 *)page_memory(page) + offset, bytes, &copied);
-        page_release(page);
-        r->expected = index + 1;
-        if (unlikely(error))
-            return transfer_stop(x, error);
+        s64 result = regular_read_run(r, i, x, size);
+        if (unlikely(result))
+            return result;
     }
     return (s64)x->done;
 }

@@ -22,19 +22,6 @@ void transfer_next_vector(struct transfer *x)
     }
 }
 
-static inline void transfer_advance(struct transfer *x, u64 bytes)
-{
-    x->at += bytes;
-    x->chunk -= bytes;
-    x->left -= bytes;
-    x->done += bytes;
-    x->position += bytes;
-    if (bytes)
-        x->retries = x->room_tries = 0;
-    if (unlikely(!x->chunk))
-        transfer_next_vector(x);
-}
-
 static void transfer_hold(struct transfer *x)
 {
     if (!x->waiting)

@@ -24,6 +24,9 @@ mkdir -p "$WORK/files/dir/sub"
 cp "$programs/syscalls_files" "$WORK/program"
 same "calls about files" "$WORK/files" /dev/null "$WORK/program"
 
+cp "$programs/syscalls_copy" "$WORK/copy"
+same "what calls copy" "$WORK/files" /dev/null "$WORK/copy"
+
 cp "$programs/syscalls_paths" "$WORK/paths"
 same "paths" "$WORK/files" /dev/null "$WORK/paths"
 

@@ -230,6 +230,50 @@ static void test_flight(const char *path)
     page_cache_reclaim(fs, ~0ull);
 }
 
+/* What a run says of its pages is what page_find says of each. */
+static bool run_right(struct inode *i, u64 first, u64 most, u32 *longest)
+{
+    struct page_run run;
+    u32 count = pages_find(i, first, most, &run);
+    struct page *alone = page_find(i, first);
+    bool right = count == run.count && count <= most && count <= PAGE_RUN_MOST && !alone == !count;
+    for (u32 n = 0; n < count; n++) {
+        struct page *p = page_find(i, first + n);
+        right &= p && p == run.pages[n] && page_memory(p) == run.memory + n * BLOCK_BYTES;
+        if (p)
+            page_release(p);
+    }
+    if (alone)
+        page_release(alone);
+    page_cache_reclaim(fs, ~0ull);
+    for (u32 n = 0; n < count; n++) {
+        struct page *p = page_find(i, first + n);
+        right &= p == run.pages[n]; /* held, so not evicted */
+        if (p)
+            page_release(p);
+    }
+    if (count)
+        page_run_release(&run);
+    *longest = max(*longest, count);
+    return right;
+}
+
+static void test_runs(const char *path, u32 expected)
+{
+    struct inode *i = file(path);
+    u32 longest = 0;
+    bool right = !pages_find(i, 0, 8, &(struct page_run){});
+    for (u64 first = 0; first < 140; first += 3) {
+        fetch(i, 0, 5);
+        fetch(i, 7, 130);
+        right &= run_right(i, first, 1 + first % 20, &longest);
+    }
+    ok(right, "runs of pages are those that are there one by one");
+    is(longest, expected, "and as long as they may be");
+    page_cache_reclaim(fs, ~0ull);
+    ok(!page_find(i, 64), "and released afterwards");
+}
+
 static void test_holds(const char *path)
 {
     struct inode *i = file(path);
@@ -337,8 +381,14 @@ int main(void)
     test_unmount_in_flight();
     test_flight(n->path);
     test_holds(n->path);
+    test_runs(n->path, 1); /* pages that come one by one */
     test_endless_hole(endless);
     test_errors();
+    test_unmount(fs);
+    fs = test_mount(&disk, host_heap, test_block_pages, 3000, &why);
+    if (!fs)
+        panic("%s", status_text(why));
+    test_runs(n->path, PAGE_RUN_MOST);
     test_unmount(fs);
     host_disk_destroy(&disk);
     test_tree_destroy(&tree);
