@@ -82,18 +82,46 @@ static void take_cpus(struct options *o, const char *where, json_t *value)
     o->cpus = (u32)cpus;
 }
 
+/* As OPS has them: "8080", which is the same port on both sides, or 8080; and "8080:80". */
+static void ports_take(struct options *o, const char *where, json_t *value, const char *kind)
+{
+    u64 i;
+    json_t *port;
+    if (!json_is_array(value))
+        die(EXIT_USAGE, "%s: must be a list of ports", where);
+    json_array_foreach(value, i, port)
+    {
+        char *text = json_is_integer(port)
+                         ? text_of("%lld%s", (long long)json_integer_value(port), kind)
+                         : text_of("%s%s", string_of(where, port), kind);
+        net_forward_read(&o->net, where, text);
+        free(text);
+    }
+}
+
 static void take_ports(struct options *o, const char *where, json_t *value)
 {
-    (void)o;
-    if (!json_is_array(value) || json_array_size(value))
-        die(EXIT_USAGE, "%s: there is no network yet, so no port can be forwarded", where);
+    ports_take(o, where, value, "");
+}
+
+static void take_udp_ports(struct options *o, const char *where, json_t *value)
+{
+    ports_take(o, where, value, "/udp");
+}
+
+static void take_tap(struct options *o, const char *where, json_t *value)
+{
+    char *text = text_of("tap:%s", string_of(where, value));
+    net_read(&o->net, where, text);
+    free(text);
 }
 
 static void object_take(struct options *o, const char *where, json_t *object,
                         const struct key *keys);
 
-static const struct key run_config_keys[] = {
-    {"Memory", take_memory}, {"CPUs", take_cpus}, {"Ports", take_ports}, {}};
+static const struct key run_config_keys[] = {{"Memory", take_memory}, {"CPUs", take_cpus},
+                                             {"Ports", take_ports},   {"UDPPorts", take_udp_ports},
+                                             {"TapName", take_tap},   {}};
 
 static void take_run_config(struct options *o, const char *where, json_t *value)
 {

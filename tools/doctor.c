@@ -4,6 +4,7 @@
 #include "tools/machine.h"
 #include "tools/run.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,15 @@ static void check_program(const char *name, const char *package, const char *pur
         absent(name, text_of("%s; apt-get install %s", purpose, package));
 }
 
+static void check_network(void)
+{
+    found("network", "--net user needs no rights");
+    if (access("/dev/net/tun", R_OK | W_OK) == 0)
+        found("taps", "--net tap:NAME, with a tap that is there: ip tuntap add dev NAME mode tap");
+    else
+        absent("taps", text_of("/dev/net/tun: %s; --net user works without", strerror(errno)));
+}
+
 int doctor_command(int count, char **words)
 {
     if (count == 1 && !strcmp(words[0], "--help")) {
@@ -88,6 +98,6 @@ int doctor_command(int count, char **words)
         found("UEFI firmware", "/usr/share/OVMF/OVMF_CODE_4M.fd (thunk does not use it yet)");
     else
         absent("UEFI firmware", "thunk does not use it yet; apt-get install ovmf");
-    absent("network", "thunk has none yet: --net none");
+    check_network();
     return something_missing ? EXIT_FAILED : EXIT_OK;
 }

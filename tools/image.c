@@ -3,6 +3,7 @@
 #include "tools/deb.h"
 #include "tools/disk.h"
 #include "tools/elf_needs.h"
+#include "tools/system_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,11 @@
 #include <unistd.h>
 
 const char image_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+static const char *hostname_of(const struct options *o)
+{
+    return o->hostname ? o->hostname : "thunk";
+}
 
 /* PROGRAM in the folders of `path`, inside the tree; NULL when none has it. */
 static char *program_in_tree(struct tree *t, const char *path, const char *program)
@@ -122,6 +128,7 @@ void image_gather(const struct options *o, struct tree *t, char **program)
     if (o->root && !inside)
         inside = text_of("%s%s", *o->program == '/' ? "" : "/", o->program);
     *program = inside ? inside : program_take_here(t, o->program);
+    system_files_add(t, hostname_of(o), !o->root);
     if (o->cwd) {
         struct tree_entry *e = tree_lookup(t, o->cwd);
         if (!e || e->type != INODE_DIRECTORY)
@@ -159,7 +166,7 @@ static void settings_write(const struct options *o, struct builder *b, const cha
     for (u32 i = 0; i < o->env.count; i++)
         setting(b, "env", o->env.items[i]);
     setting(b, "cwd", o->cwd ? o->cwd : "/");
-    setting(b, "hostname", o->hostname ? o->hostname : "thunk");
+    setting(b, "hostname", hostname_of(o));
 }
 
 static struct builder_options builder_options_now(const struct options *o)

@@ -29,6 +29,7 @@ enum their_end {
     THEIR_SERIAL,
     THEIR_MONITOR,
     THEIR_IMAGE,
+    THEIR_CAPTURE,
     THEIR_ENDS
 };
 
@@ -120,6 +121,7 @@ static void add_devices(struct text_list *l, const struct options *o, const int 
     for (u32 i = 0; i < countof(ports); i++)
         if (theirs[i] >= 0)
             add_port(l, i, ports[i], theirs[i]);
+    net_words(l, o, theirs[THEIR_CAPTURE]);
     words_add(l, "-chardev", text_of("socket,id=serial,fd=%d", theirs[THEIR_SERIAL]));
     words_add(l, "-serial", "chardev:serial");
     words_add(l, "-chardev", text_of("socket,id=monitor,fd=%d", theirs[THEIR_MONITOR]));
@@ -129,9 +131,9 @@ static void add_devices(struct text_list *l, const struct options *o, const int 
 
 static char *kernel_command_line(const struct options *o)
 {
-    char *line = text_of("exit_port=%#x%s%s%s%s", EXIT_PORT, say_verbose ? " log=info" : "",
-                         o->timeline ? " timeline" : "", o->strace ? " strace" : "",
-                         o->trace || o->flame ? " trace" : "");
+    char *line = text_of("exit_port=%#x %s%s%s%s%s", EXIT_PORT, net_kernel_word(&o->net),
+                         say_verbose ? " log=info" : "", o->timeline ? " timeline" : "",
+                         o->strace ? " strace" : "", o->trace || o->flame ? " trace" : "");
     for (u32 i = 0; i < o->kernel_args.count; i++)
         line = text_of("%s %s", line, o->kernel_args.items[i]);
     return line;
@@ -187,6 +189,16 @@ static __attribute__((noreturn)) void child_become(char **argv, const int *inher
     _exit(EXIT_MISSING);
 }
 
+static int capture_open(const char *path)
+{
+    if (!path)
+        return -1;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        die(EXIT_FAILED, "--capture %s: cannot be written: %s", path, strerror(errno));
+    return fd;
+}
+
 void machine_start(struct machine *m, const struct options *o, enum accel accel, int image_fd)
 {
     if (access(machine_kernel(), R_OK) != 0)
@@ -208,6 +220,7 @@ void machine_start(struct machine *m, const struct options *o, enum accel accel,
     if (o->trace || o->flame)
         pair_make(&m->trace_fd, &theirs[THEIR_TRACE]);
     theirs[THEIR_IMAGE] = image_fd;
+    theirs[THEIR_CAPTURE] = capture_open(o->net.capture);
     m->monitor_ready = false;
     m->killed = false;
 
@@ -223,10 +236,11 @@ void machine_start(struct machine *m, const struct options *o, enum accel accel,
         die(EXIT_FAILED, "%s cannot be started: %s", qemu, strerror(errno));
     if (m->pid == 0)
         child_become(l.items, theirs, countof(theirs), complaints, parent);
-    for (u32 i = 0; i < THEIR_IMAGE; i++)
-        if (theirs[i] >= 0)
+    for (u32 i = 0; i < countof(theirs); i++)
+        if (theirs[i] >= 0 && i != THEIR_IMAGE)
             close(theirs[i]);
     close(complaints);
+    net_say(&o->net);
 }
 
 /* --- the monitor ------------------------------------------------------------------------------ */

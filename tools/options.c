@@ -96,9 +96,17 @@ static void take_cpus(struct options *o, const char *value)
 
 static void take_net(struct options *o, const char *value)
 {
-    (void)o;
-    if (strcmp(value, "none") != 0)
-        die(EXIT_USAGE, "--net %s: the network does not exist yet; use --net none", value);
+    net_read(&o->net, "--net", value);
+}
+
+static void take_port(struct options *o, const char *value)
+{
+    net_forward_read(&o->net, "-p", value);
+}
+
+static void take_capture(struct options *o, const char *value)
+{
+    o->net.capture = value;
 }
 
 static void take_disk(struct options *o, const char *value)
@@ -270,7 +278,10 @@ static const struct option table[] = {
     {"--hostname", "NAME", take_hostname, "the machine's name"},
     {"-m", "SIZE", take_memory, "memory (default 256M)"},
     {"-c", "CPUS", take_cpus, "processors, 1 to 64 (default 1)"},
-    {"--net", "none", take_net, "the network (none)"},
+    {"-p", "HOST:GUEST[/udp]", take_port, "forward a port of this machine (repeatable)"},
+    {"--net", "user|none|tap:NAME", take_net,
+     "run: the network (default user); tap:NAME,ADDRESS/BITS,gateway=ADDRESS,dns=ADDRESS for a "
+     "fixed address"},
     {"--disk", "IMAGE", take_disk, "run: boot this image; what the program writes is thrown away"},
     {"--keep", "IMAGE", take_keep,
      "run: build the image there, or boot it when it is there;"
@@ -287,14 +298,13 @@ static const struct option table[] = {
     {"--trace", "FILE", take_trace, "write a trace, for Perfetto or chrome://tracing"},
     {"--flame", "FILE.svg", take_flame, "write a flame graph by closure and system call"},
     {"--timeline", NULL, take_timeline, "show what starting took, step by step"},
+    {"--capture", "FILE.pcap", take_capture, "write the network's frames, for Wireshark"},
     {"--gdb", "PORT", take_gdb, "wait for gdb on that port of this machine"},
     {"-v", NULL, take_verbose, "say what goes into the image, and what the kernel says"},
     {"--kernel-arg", "ARG", take_kernel_arg, "passed to the kernel as it is (repeatable)"},
     {"--qemu-arg", "ARG", take_qemu_arg, "passed to QEMU as it is (repeatable)"},
     {"--timeout", "SECONDS", take_timeout, "end it after that time, status 124"},
     {"--help", NULL, take_help, "this text"},
-    {"-p", "HOST:GUEST", NULL, "there is no network yet, so no port can be forwarded"},
-    {"--capture", "FILE", NULL, "there is no network yet, so nothing can be captured"},
     {},
 };
 
@@ -349,6 +359,13 @@ static void options_check(const struct options *o)
         die(EXIT_USAGE, "write where the image goes: thunk build -o IMAGE ...");
     if (o->program && !*o->program)
         die(EXIT_USAGE, "PROGRAM is empty");
+    if (o->verb == VERB_BUILD && (o->net.asked || o->net.forward_count || o->net.capture))
+        die(EXIT_USAGE, "%s: is for thunk run",
+            o->net.capture ? "--capture"
+            : o->net.asked ? "--net"
+                           : "-p");
+    if (o->verb == VERB_RUN)
+        net_check(&o->net);
 }
 
 void options_read(struct options *o, enum verb verb, int count, char **words)

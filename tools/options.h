@@ -1,6 +1,7 @@
 /* What the user asked of `thunk run` and `thunk build`: the command line and --config FILE. */
 #pragma once
 
+#include "tools/net.h"
 #include "tools/say.h"
 
 #define MEMORY_LEAST (2 * MiB) /* the kernel is loaded at the first megabyte */
@@ -28,6 +29,7 @@ struct options {
     enum machine_type machine;
     bool strace, timeline;
     const char *trace, *flame; /* where they are written; NULL: not wanted */
+    struct net_options net;    /* --net, -p, --capture */
     u32 gdb_port;              /* 0: none */
     u64 timeout_ns;            /* 0: none */
     struct text_list kernel_args, qemu_args;

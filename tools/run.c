@@ -110,7 +110,11 @@ static const u8 probe_program[] = {
 
 static const char *kvm_try(void)
 {
-    struct options o = {.verb = VERB_RUN, .memory_bytes = 64 * MiB, .cpus = 1, .program = "/probe"};
+    struct options o = {.verb = VERB_RUN,
+                        .memory_bytes = 64 * MiB,
+                        .cpus = 1,
+                        .program = "/probe",
+                        .net.kind = NET_NONE};
     struct tree t;
     struct relay_result result;
     bool verbose = say_verbose;
