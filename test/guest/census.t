@@ -94,7 +94,7 @@ exec 9>&-
 kill -INT "$machine"
 wait "$machine"
 
-"$THUNK" run --timeout 60 --kernel-arg provoke=twice /bin/true >"$WORK/out" 2>"$WORK/err" </dev/null
+"$THUNK" run --timeout "$LIMIT" --kernel-arg provoke=twice /bin/true >"$WORK/out" 2>"$WORK/err" </dev/null
 [ $? -eq 255 ]
 ok $? "a completion that is applied twice stops a checked kernel"
 has "$WORK/err" 'provoked_done (made at test/kernel/provoke.c:[0-9]*) was applied at test/kernel/provoke.c:[0-9]* and again at test/kernel/provoke.c:[0-9]*' \

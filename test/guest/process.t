@@ -7,7 +7,7 @@ program=$(realpath "$BUILD/guest")/process
 
 "$program" >"$WORK/host.out" 2>/dev/null
 host=$?
-"$THUNK" run --timeout 60 "$program" >"$WORK/guest.out" 2>"$WORK/err" </dev/null
+"$THUNK" run --timeout "$LIMIT" "$program" >"$WORK/guest.out" 2>"$WORK/err" </dev/null
 guest=$?
 [ "$host" -eq "$guest" ] && cmp -s "$WORK/host.out" "$WORK/guest.out"
 ok $? "signals, memory, threads and time as on the host" || {
@@ -18,11 +18,11 @@ ok $? "signals, memory, threads and time as on the host" || {
 [ ! -s "$WORK/err" ]
 ok $? "and not a word from the kernel" || diagnose "$WORK/err"
 
-"$THUNK" run --timeout 60 --kernel-arg noaslr "$program" >"$WORK/fixed.out" 2>"$WORK/err" </dev/null
+"$THUNK" run --timeout "$LIMIT" --kernel-arg noaslr "$program" >"$WORK/fixed.out" 2>"$WORK/err" </dev/null
 cmp -s "$WORK/host.out" "$WORK/fixed.out"
 ok $? "the same at fixed addresses" || diagnose "$WORK/err"
 
-"$THUNK" run --timeout 60 "$program" abort >"$WORK/guest.out" 2>"$WORK/err" </dev/null
+"$THUNK" run --timeout "$LIMIT" "$program" abort >"$WORK/guest.out" 2>"$WORK/err" </dev/null
 [ $? -eq 134 ] && grep -q SIGABRT "$WORK/err"
 ok $? "abort ends with status 134" || diagnose "$WORK/err"
 

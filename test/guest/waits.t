@@ -21,7 +21,7 @@ done
 ends() { # ends NAME STATUS ARG... (of thunk run): that status, its line of output, and no hang
     local name=$1 wanted=$2 status
     shift 2
-    "$THUNK" run --timeout 60 "$@" >"$WORK/guest.out" 2>"$WORK/err" </dev/null
+    "$THUNK" run --timeout "$LIMIT" "$@" >"$WORK/guest.out" 2>"$WORK/err" </dev/null
     status=$?
     [ "$status" -eq "$wanted" ] && grep -q '^ends by' "$WORK/guest.out" &&
         ! grep -q 'in flight' "$WORK/err"

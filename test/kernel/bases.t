@@ -8,7 +8,7 @@ failed=0
 
 # starts MEMORY OPTIONS: a machine without a disk; its output is in $out, QEMU's status in $status.
 starts() {
-    out=$(timeout 60 qemu-system-x86_64 -accel tcg -M microvm,acpi=off -cpu max -m "$1" -nodefaults \
+    out=$(timeout 300 qemu-system-x86_64 -accel tcg -M microvm,acpi=off -cpu max -m "$1" -nodefaults \
         -no-user-config -display none -serial stdio -no-reboot \
         -device isa-debug-exit,iobase=0x501,iosize=4 -kernel "$BUILD/kernel.elf" \
         -append "exit_port=0x501 $2" </dev/null 2>&1)

@@ -14,7 +14,7 @@ iso=$(realpath "$BUILD/kernel.iso")
 boots() {
     local name=$1 status=0
     shift
-    timeout 60 qemu-system-x86_64 -accel tcg -m 64M -nodefaults -no-user-config -display none -serial stdio -no-reboot \
+    timeout 300 qemu-system-x86_64 -accel tcg -m 64M -nodefaults -no-user-config -display none -serial stdio -no-reboot \
         -device isa-debug-exit,iobase=0x501,iosize=4 \
         -drive "id=disk,file=$WORK/image,format=raw,if=none,readonly=on" "$@" \
         </dev/null >"$WORK/out" 2>"$WORK/err" || status=$?

@@ -40,18 +40,18 @@ check "64 CPUs and little memory" 64 60 -c 64 -m 16M
 
 # A CPU that does not start: one line, and the others run, with numbers that have no gap.
 for lost in 1 2 3; do
-    comes_up 3 60 -c 4 --kernel-arg cpu_fail=$lost &&
+    comes_up 3 300 -c 4 --kernel-arg cpu_fail=$lost &&
         [ "$(grep -c 'does not start; it is left out$' "$WORK/err")" -eq 1 ]
     ok $? "CPU $lost of 4 does not start" || diagnose "$WORK/err"
 done
-comes_up 1 60 -c 2 --kernel-arg cpu_fail=1 && [ "$(grep -c 'does not start' "$WORK/err")" -eq 1 ]
+comes_up 1 300 -c 2 --kernel-arg cpu_fail=1 && [ "$(grep -c 'does not start' "$WORK/err")" -eq 1 ]
 ok $? "the only other CPU does not start" || diagnose "$WORK/err"
 
 # microvm without ACPI names its CPUs in the MP table.
 machine_test() { # machine_test CPUS OPTIONS...
     local cpus=$1 status=0
     shift
-    timeout 120 qemu-system-x86_64 -accel tcg,thread=multi -M microvm,acpi=off,pit=off,pic=off,rtc=on \
+    timeout 300 qemu-system-x86_64 -accel tcg,thread=multi -M microvm,acpi=off,pit=off,pic=off,rtc=on \
         -cpu max -m 64M -smp "$cpus" -nodefaults -no-user-config -display none -serial stdio -no-reboot \
         -device isa-debug-exit,iobase=0xf4,iosize=4 -kernel "$kernel_test" \
         -append "exit_port=0xf4 only_cpus cpus_expected=$cpus $*" </dev/null 2>&1 | tr -d '\r' >"$WORK/out"
