@@ -220,6 +220,12 @@ status inode_create_unnamed(struct filesystem *fs, const struct inode_initial *i
     return s;
 }
 
+void inode_refuse_names(struct inode *unnamed)
+{
+    assert(unnamed->links == 0);
+    unnamed->unnamed = 0;
+}
+
 static status link_check(const struct inode *i)
 {
     if (i->type == INODE_DIRECTORY)

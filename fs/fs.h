@@ -212,7 +212,9 @@ status symlink_create(struct inode *directory, const char *name, u64 name_bytes,
 /* A file without a name (O_TMPFILE), with a hold; inode_link may give it one. */
 status inode_create_unnamed(struct filesystem *fs, const struct inode_initial *initial,
                             struct inode **made);
-/* EPERM (a directory), EEXIST, EMLINK. */
+/* It never gets one (O_EXCL): ENOENT from inode_link. */
+void inode_refuse_names(struct inode *unnamed);
+/* EPERM (a directory), EEXIST, EMLINK, ENOENT (it has been removed). */
 status inode_link(struct inode *directory, const char *name, u64 name_bytes, struct inode *i);
 /* Files and symlinks: EISDIR, ENOENT.  An inode that is held lives on without a name. */
 status inode_unlink(struct inode *directory, const char *name, u64 name_bytes);

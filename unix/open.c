@@ -146,7 +146,7 @@ static s64 open_walk(struct thread *t, s32 fd, u32 walk, struct opening *o)
 }
 
 /* O_TMPFILE: the path names the directory whose filesystem the file is to be of.  The file has the
-   hold of its making until the open file has its own. */
+   hold of its making until the open file has its own, and gets no name after O_EXCL. */
 static s64 open_unnamed(struct thread *t, s32 fd, u32 walk, struct opening *o)
 {
     struct inode *made;
@@ -164,6 +164,8 @@ static s64 open_unnamed(struct thread *t, s32 fd, u32 walk, struct opening *o)
     r = change_result(t, inode_create_unnamed(t->process->fs, &initial, &made));
     if (r)
         return r;
+    if (o->flags & O_EXCL)
+        inode_refuse_names(made);
     o->found.parent = o->found.node;
     o->found.node = node_of_inode(made);
     struct file *opened;

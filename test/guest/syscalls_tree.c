@@ -120,6 +120,11 @@ static void test_unnamed(void)
     content("named");
     CALL(unlink, "named");
     CALL(unlink, "named2");
+    fd = CALL(open, ".", O_RDWR | O_TMPFILE | O_EXCL, 0666);
+    tell("linkat after O_EXCL", syscall(SYS_linkat, fd, "", AT_FDCWD, "named", AT_EMPTY_PATH));
+    show("named");
+    CALL(write, fd, "unnamed", 7);
+    CALL(close, fd);
 }
 
 static void test_create(void)

@@ -197,9 +197,12 @@ static void beside_rename(struct beside *b)
 
 static void beside_unnamed(struct beside *b)
 {
-    struct handle made = {.fd = openat(b->handles[0].fd, ".", O_TMPFILE | O_WRONLY, 0750)};
+    int names = random_below(&b->random, 3) ? 0 : O_EXCL; /* it never gets one */
+    struct handle made = {.fd = openat(b->handles[0].fd, ".", O_TMPFILE | O_WRONLY | names, 0750)};
     must(made.fd >= 0);
     status s = again(&b->v, inode_create_unnamed(b->v.fs, &initial, &made.inode));
+    if (is_ok(s) && names)
+        inode_refuse_names(made.inode);
     agree(b, "tmpfile", 0, s);
     struct handle *h = &b->handles[1 + random_below(&b->random, HANDLES - 1)];
     handle_close(h);
