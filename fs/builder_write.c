@@ -230,6 +230,7 @@ static void super_make(const struct log_writer *log, struct superblock *s)
 {
     const struct layout *l = log->layout;
     *s = (struct superblock){
+        .features_incompatible = FEATURE_SOCKETS,
         .magic = SUPERBLOCK_MAGIC,
         .version = FORMAT_VERSION,
         .generation = 1,

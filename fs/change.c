@@ -175,6 +175,8 @@ status inode_create(struct inode *directory, const char *name, u64 name_bytes, e
     status s = name_check_new(directory, name, name_bytes);
     if (!is_ok(s))
         return s;
+    if (type == INODE_SOCKET && !(directory->fs->super.features_incompatible & FEATURE_SOCKETS))
+        return status_error(EPERM, "fs: the image knows no sockets", 0);
     struct creation c = {.fs = directory->fs,
                          .directory = directory,
                          .name = name,

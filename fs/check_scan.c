@@ -146,7 +146,7 @@ status scan_open(struct scan *s, struct block_device *device, thunk poll, heap h
     if (!a && !b)
         return supers_refuse(s);
     scan_choose(s, a && (!b || s->supers[0].generation >= s->supers[1].generation) ? 0 : 1);
-    if (s->supers[s->super].features_incompatible)
+    if (s->supers[s->super].features_incompatible & ~FEATURES_KNOWN)
         return status_error(EINVAL, "fs: the filesystem uses a feature that is not known here",
                             s->supers[s->super].features_incompatible);
     return STATUS_OK;

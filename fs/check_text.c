@@ -66,7 +66,8 @@ static void describe_map(const struct record *record, char *to, u64 size)
 static void describe_inode(const struct record *record, char *to, u64 size)
 {
     const struct record_inode *i = (const struct record_inode *)record;
-    static const char *const types[] = {"type 0", "file", "directory", "symlink"};
+    static const char *const types[] = {"type 0",  "file",   "directory",
+                                        "symlink", "type 4", "socket"};
     const char *type = i->type < countof(types) ? types[i->type] : "unknown type";
     format_text(to, size, "%llu %s mode %04o uid %u gid %u bytes %llu modified %lld.%09llu",
                 (number)i->number, type, i->mode, i->uid, i->gid, (number)i->bytes,

@@ -21,6 +21,10 @@
 #define FORMAT_VERSION   1
 #define SUPERBLOCK_CLEAN 1ull
 
+/* Incompatible features. */
+#define FEATURE_SOCKETS 1ull /* there may be inodes of type 5 */
+#define FEATURES_KNOWN  FEATURE_SOCKETS
+
 struct superblock {
     u64 magic;
     u32 crc;

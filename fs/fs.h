@@ -72,7 +72,16 @@ struct filesystem_statistics filesystem_statistics(struct filesystem *fs);
 /* Changes are refused with EROFS: as it was mounted, or since the log can no longer be written. */
 bool filesystem_read_only(const struct filesystem *fs);
 
-enum inode_type { INODE_FILE = 1, INODE_DIRECTORY = 2, INODE_SYMLINK = 3 };
+enum inode_type {
+    INODE_FILE = 1,
+    INODE_DIRECTORY = 2,
+    INODE_SYMLINK = 3,
+    INODE_SOCKET = 5, /* a name for a socket of unix/; fs/ keeps its attributes, and nothing else */
+};
+static inline bool inode_type_known(u32 type)
+{
+    return type == INODE_SOCKET || (type >= INODE_FILE && type <= INODE_SYMLINK);
+}
 
 /* Fields are read freely; only fs/ writes them.  Times are nanoseconds since 1970. */
 struct inode_attributes {
@@ -203,8 +212,8 @@ struct inode_initial {
     u32 mode, uid, gid; /* the permission bits, umask applied */
 };
 
-/* A file or directory.  EEXIST, ENAMETOOLONG, EINVAL (an impossible name), ENOTDIR, ENOENT (the
-   directory has been removed). */
+/* A file, directory or socket.  EEXIST, ENAMETOOLONG, EINVAL (an impossible name), ENOTDIR, ENOENT
+   (the directory has been removed), EPERM (a socket, in an image of before there were any). */
 status inode_create(struct inode *directory, const char *name, u64 name_bytes, enum inode_type type,
                     const struct inode_initial *initial, struct inode **made);
 status symlink_create(struct inode *directory, const char *name, u64 name_bytes, const char *target,

@@ -445,7 +445,7 @@ static status super_choose(struct mount *m, status read)
     fs->super = *s;
     fs->super_in_b = s == b;
     memcpy(&fs->volume, s->uuid, sizeof(fs->volume));
-    if (s->features_incompatible)
+    if (s->features_incompatible & ~FEATURES_KNOWN)
         return status_error(EINVAL, "fs: the filesystem uses a feature that is not known here",
                             s->features_incompatible);
     if (s->device_blocks > fs->environment.device->sectors / BLOCK_SECTORS)

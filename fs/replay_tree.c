@@ -48,7 +48,7 @@ static inline status inode_replay_new(struct filesystem *fs, const struct record
 REPLAY_CODE status replay_inode(struct replay *r, const struct record *record)
 {
     const struct record_inode *n = (const struct record_inode *)record;
-    if (n->type < INODE_FILE || n->type > INODE_SYMLINK)
+    if (!inode_type_known(n->type))
         return status_error(EINVAL, "fs: an inode of an unknown type", n->number);
     if (n->mode > 07777 || (n->type != INODE_FILE && n->bytes))
         return status_error(EBADMSG, "fs: damaged: an inode with impossible attributes", n->number);

@@ -43,7 +43,9 @@ static void output_flush(void)
 static void mode_text(char text[11], const struct inode_attributes *a)
 {
     static const char letters[] = "rwxrwxrwx";
-    text[0] = a->type == INODE_DIRECTORY ? 'd' : a->type == INODE_SYMLINK ? 'l' : '-';
+    static const char letters_of_types[] = {
+        [INODE_FILE] = '-', [INODE_DIRECTORY] = 'd', [INODE_SYMLINK] = 'l', [INODE_SOCKET] = 's'};
+    text[0] = letters_of_types[a->type];
     for (u32 i = 0; i < 9; i++)
         text[1 + i] = a->mode & (0400 >> i) ? letters[i] : '-';
     if (a->mode & S_ISUID)
@@ -388,8 +390,10 @@ static void image_describe(struct mounted *m, const char *name)
 
 static void inode_describe(struct inode *i, const char *path)
 {
-    static const char *const types[] = {
-        [INODE_FILE] = "file", [INODE_DIRECTORY] = "directory", [INODE_SYMLINK] = "symlink"};
+    static const char *const types[] = {[INODE_FILE] = "file",
+                                        [INODE_DIRECTORY] = "directory",
+                                        [INODE_SYMLINK] = "symlink",
+                                        [INODE_SOCKET] = "socket"};
     struct inode_attributes a;
     char when[64];
     inode_attributes(i, &a);

@@ -80,7 +80,7 @@ s64 sys_mkdir(struct thread *t, u64 path, u32 mode)
     return sys_mkdirat(t, AT_FDCWD, path, mode);
 }
 
-/* Regular files alone: the filesystem knows no devices, FIFOs or sockets. */
+/* Regular files and sockets: the filesystem knows no devices and no FIFOs. */
 static s64 mknod_type_check(u32 type)
 {
     switch (type) {
@@ -108,12 +108,13 @@ s64 sys_mknodat(struct thread *t, s32 fd, u64 path, u32 mode, u64 device)
         r = name_new(t, fd, path, false, &place);
     if (r)
         return r;
-    if (type && type != S_IFREG)
+    if (type && type != S_IFREG && type != S_IFSOCK)
         return -EPERM;
     struct inode *above = place.at.parent.inode;
     struct inode_initial initial = process_initial(t->process, above, mode);
-    return change_result(
-        t, inode_create(above, place.at.last, place.at.last_bytes, INODE_FILE, &initial, &made));
+    return change_result(t, inode_create(above, place.at.last, place.at.last_bytes,
+                                         type == S_IFSOCK ? INODE_SOCKET : INODE_FILE, &initial,
+                                         &made));
 }
 
 s64 sys_mknod(struct thread *t, u64 path, u32 mode, u64 device)

@@ -30,6 +30,8 @@ static s64 open_check(struct thread *t, const struct path_result *found, u32 fla
         return -ENOTDIR;
     if (type == S_IFDIR && open_writes(flags))
         return -EISDIR;
+    if (type == S_IFSOCK)
+        return -ENXIO;
     if (!found->node.inode)
         return 0;
     if (open_writes(flags)) {

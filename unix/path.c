@@ -12,8 +12,7 @@
 u32 node_type(const struct node *n)
 {
     if (n->inode) {
-        enum inode_type type = inode_type(n->inode);
-        return type == INODE_DIRECTORY ? S_IFDIR : type == INODE_SYMLINK ? S_IFLNK : S_IFREG;
+        return inode_mode_type(inode_type(n->inode));
     }
     if (n->virtual)
         return n->virtual->mode & S_IFMT;

@@ -32,6 +32,13 @@ static inline bool node_is_none(const struct node *n)
 }
 
 /* The S_IFMT bits. */
+static inline u32 inode_mode_type(enum inode_type type)
+{
+    return type == INODE_DIRECTORY ? S_IFDIR
+           : type == INODE_SYMLINK ? S_IFLNK
+           : type == INODE_SOCKET  ? S_IFSOCK
+                                   : S_IFREG;
+}
 u32 node_type(const struct node *n);
 static inline bool node_is_directory(const struct node *n)
 {

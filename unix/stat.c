@@ -10,7 +10,7 @@ static void inode_to_attributes(const struct inode *i, struct file_attributes *t
 {
     struct inode_attributes a;
     inode_attributes(i, &a);
-    u32 type = a.type == INODE_DIRECTORY ? S_IFDIR : a.type == INODE_SYMLINK ? S_IFLNK : S_IFREG;
+    u32 type = inode_mode_type(a.type);
     *to = (struct file_attributes){
         .device = device_number(IMAGE_DEVICE_MAJOR, 0),
         .number = a.number,
