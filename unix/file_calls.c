@@ -97,7 +97,7 @@ static s64 vectors_check(struct transfer *x, u64 count)
     return 0;
 }
 
-static s64 vectors_get(struct transfer *x, u64 vectors, u64 count)
+s64 transfer_vectors_get(struct transfer *x, u64 vectors, u64 count)
 {
     if (count > LINUX_IOV_MOST)
         return -EINVAL;
@@ -113,21 +113,23 @@ static s64 vectors_get(struct transfer *x, u64 vectors, u64 count)
         x->vectors_allocated = (u32)count;
     }
     r = copy_in(x->vectors, vectors, bytes) ? -EFAULT : vectors_check(x, count);
-    if (r && x->vectors_allocated)
-        deallocate(general_heap, x->vectors, bytes);
-    return r;
-}
-
-static s64 transfer_vectors(struct transfer *x, u64 vectors, u64 count)
-{
-    s64 r = vectors_get(x, vectors, count);
-    if (r)
+    if (r) {
+        if (x->vectors_allocated)
+            deallocate(general_heap, x->vectors, bytes);
+        x->vectors_allocated = 0;
         return r;
+    }
     x->next = x->vectors;
     x->vectors_left = (u32)count;
     x->chunk = 0;
     transfer_next_vector(x);
-    return transfer_attempt(x);
+    return 0;
+}
+
+static s64 transfer_vectors(struct transfer *x, u64 vectors, u64 count)
+{
+    s64 r = transfer_vectors_get(x, vectors, count);
+    return r ? r : transfer_attempt(x);
 }
 
 s64 sys_readv(struct thread *t, s32 fd, u64 vectors, u64 count)

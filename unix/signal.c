@@ -240,11 +240,12 @@ bool signal_take_pending(struct thread *t, u64 set, struct signal_info *info)
 #define CALL_FUTEX 202
 
 /* Calls that a handler with SA_RESTART lets start again (signal(7)): those that wait on files, and
-   waits for children and locks; not sleeps, polls and the like, nor a futex with a timeout. */
+   waits for children and locks; not sleeps, polls and the like, nor a futex or a socket with a
+   timeout. */
 static bool call_restarts(const struct user_frame *call)
 {
-    static const u16 calls[] = {0,  1,  16, 17, 18,  19,  20,  43,  44,  45, 46,
-                                47, 61, 72, 73, 202, 247, 288, 295, 296, 318};
+    static const u16 calls[] = {0,  1,  16, 17, 18,  19,  20,  42,  43,  44,  45,  46,
+                                47, 61, 72, 73, 202, 247, 288, 295, 296, 299, 307, 318};
     for (u32 i = 0; i < countof(calls); i++)
         if (calls[i] == call->orig_rax)
             return call->orig_rax != CALL_FUTEX || !call->r10;
@@ -254,7 +255,8 @@ static bool call_restarts(const struct user_frame *call)
 static void enter_handler(struct thread *t, const struct signal_info *info,
                           struct signal_action *action)
 {
-    if (t->interrupted && (action->flags & SIGNAL_RESTART) && call_restarts(&t->frame)) {
+    if (t->interrupted && !t->wait_timed && (action->flags & SIGNAL_RESTART) &&
+        call_restarts(&t->frame)) {
         t->frame.rax = t->frame.orig_rax;
         t->frame.rip -= 2; /* onto the syscall instruction again */
     }

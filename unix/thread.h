@@ -52,6 +52,7 @@ struct thread {
     bool in_syscall;  /* between dispatch and its result */
     bool attention;   /* something to do before user mode: a signal */
     bool interrupted; /* its last call ended with EINTR, and may be started again after a handler */
+    bool wait_timed;  /* its last wait had a deadline: such a call is not started again */
     bool ended;
     u32 fetches; /* page-ins for the same instruction or call in a row; bounded */
 

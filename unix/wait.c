@@ -7,6 +7,7 @@
 status_handler thread_wait(struct thread *t, cancel_handler cancel, u64 deadline_ns,
                            status_handler done)
 {
+    t->wait_timed = deadline_ns != 0;
     return unlikely(deadline_ns)
                ? operation_begin_until(&t->scope, &t->wait, cancel, deadline_ns, done)
                : operation_begin(&t->scope, &t->wait, cancel, done);
