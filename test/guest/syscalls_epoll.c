@@ -253,11 +253,53 @@ static long elapsed_ms(const struct timespec *from)
     return (now.tv_sec - from->tv_sec) * 1000 + (now.tv_nsec - from->tv_nsec) / 1000000;
 }
 
+static void two_threads(void)
+{
+    /* Two threads in one set: one event wakes one, and the other times out or gets the next. */
+    int results[2] = {0, 0};
+    pthread_t waiters[2];
+    control(wait_set, EPOLL_CTL_MOD, wake_fd, EPOLLIN | EPOLLET, 1);
+    for (int i = 0; i < 2; i++)
+        pthread_create(&waiters[i], NULL, waiter_of_one, &results[i]);
+    usleep(50000);
+    give(wake_fd, 1);
+    usleep(50000);
+    printf("of two, woken: %d\n", results[0] + results[1]);
+    give(wake_fd, 1);
+    for (int i = 0; i < 2; i++)
+        pthread_join(waiters[i], NULL);
+    printf("then: %d\n", results[0] + results[1]);
+    take(wake_fd);
+}
+
+static void signals(void)
+{
+    struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_RESTART};
+    sigaction(SIGALRM, &action, NULL);
+    sigset_t none;
+    struct itimerval alarm = {{0, 0}, {0, 20000}};
+    setitimer(ITIMER_REAL, &alarm, NULL);
+    show("a signal", wait_set, 4, -1);
+    sigset_t blocked;
+    sigemptyset(&none);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGALRM);
+    sigprocmask(SIG_BLOCK, &blocked, NULL);
+    setitimer(ITIMER_REAL, &alarm, NULL);
+    struct epoll_event e[4];
+    CALL(epoll_pwait(wait_set, e, 4, 60, &blocked));
+    CALL(epoll_pwait(wait_set, e, 4, -1, &none));
+    sigprocmask(SIG_UNBLOCK, &blocked, NULL);
+    struct timespec wait = {0, 1000000};
+    CALL(syscall(SYS_epoll_pwait2, wait_set, e, 4, &wait, NULL, 8));
+    wait.tv_nsec = -1;
+    CALL(syscall(SYS_epoll_pwait2, wait_set, e, 4, &wait, NULL, 8));
+}
+
 static void waiting(void)
 {
     pthread_t thread;
     struct timespec start;
-    sigset_t none;
     wait_set = epoll_create1(0);
     wake_fd = eventfd(0, 0);
     control(wait_set, EPOLL_CTL_ADD, wake_fd, EPOLLIN, 1);
@@ -290,42 +332,8 @@ static void waiting(void)
     show("a timer", wait_set, 4, -1);
     show("once", wait_set, 4, 0);
     close(timer);
-
-    /* Two threads in one set: one event wakes one, and the other times out or gets the next. */
-    int results[2] = {0, 0};
-    pthread_t waiters[2];
-    control(wait_set, EPOLL_CTL_MOD, wake_fd, EPOLLIN | EPOLLET, 1);
-    for (int i = 0; i < 2; i++)
-        pthread_create(&waiters[i], NULL, waiter_of_one, &results[i]);
-    usleep(50000);
-    give(wake_fd, 1);
-    usleep(50000);
-    printf("of two, woken: %d\n", results[0] + results[1]);
-    give(wake_fd, 1);
-    for (int i = 0; i < 2; i++)
-        pthread_join(waiters[i], NULL);
-    printf("then: %d\n", results[0] + results[1]);
-    take(wake_fd);
-
-    struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_RESTART};
-    sigaction(SIGALRM, &action, NULL);
-    struct itimerval alarm = {{0, 0}, {0, 20000}};
-    setitimer(ITIMER_REAL, &alarm, NULL);
-    show("a signal", wait_set, 4, -1);
-    sigset_t blocked;
-    sigemptyset(&none);
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGALRM);
-    sigprocmask(SIG_BLOCK, &blocked, NULL);
-    setitimer(ITIMER_REAL, &alarm, NULL);
-    struct epoll_event e[4];
-    CALL(epoll_pwait(wait_set, e, 4, 60, &blocked));
-    CALL(epoll_pwait(wait_set, e, 4, -1, &none));
-    sigprocmask(SIG_UNBLOCK, &blocked, NULL);
-    struct timespec wait = {0, 1000000};
-    CALL(syscall(SYS_epoll_pwait2, wait_set, e, 4, &wait, NULL, 8));
-    wait.tv_nsec = -1;
-    CALL(syscall(SYS_epoll_pwait2, wait_set, e, 4, &wait, NULL, 8));
+    two_threads();
+    signals();
 
     /* The set is closed, or what is watched, while somebody waits: on Linux the wait goes on. */
     pthread_create(&thread, NULL, waker, (void *)1);
