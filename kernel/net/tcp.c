@@ -5,6 +5,7 @@
 
 #include "kernel/clock.h"
 #include "kernel/memory.h"
+#include "kernel/net/lwip/hooks.h"
 #include "kernel/net/lwip_address.h"
 
 struct net_ports net_tcp_ports;
@@ -195,6 +196,7 @@ void net_tcp_set_poll(struct net_tcp *e)
                   (e->finished && (e->closed || !net_tcp_is_drained(e))) ||
                   e->role == NET_TCP_CONNECTING;
     e->pcb->pollinterval = (u8_t)(needed ? min(soon, 255u) : NET_TCP_SOMEWHAT_LATER);
+    net_lwip_timer_update(e->pcb);
 }
 
 void net_tcp_attach(struct net_tcp *e, struct tcp_pcb *pcb)
@@ -491,6 +493,7 @@ static void connection_close(struct net_tcp *e, struct net_tcp_linger linger)
     /* What comes from now on is answered with RST; FIN-WAIT-2 is timed. */
     tcp_set_flags(pcb, TF_RXCLOSED);
     pcb->tmr = tcp_ticks;
+    net_lwip_timer_update(pcb);
     e->progress_ns = clock_monotonic_ns();
     e->finished = true;
     e->deferred = false;

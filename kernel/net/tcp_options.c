@@ -1,6 +1,7 @@
 /* Endpoints of TCP: options, and what can be known of a connection.  An endpoint keeps the options'
    values; those that lwIP acts on are told to the pcb whenever there is one. */
 #include "kernel/clock.h"
+#include "kernel/net/lwip/hooks.h"
 #include "kernel/net/tcp_endpoint.h"
 
 struct option_range {
@@ -56,6 +57,7 @@ void net_tcp_options_apply(struct net_tcp *e)
     pcb->keep_cnt = e->options[TCP_SET_KEEP_COUNT];
     pcb->ttl = (u8_t)e->options[TCP_SET_TTL];
     pcb->tos = (u8_t)e->options[TCP_SET_TOS];
+    net_lwip_timer_update(pcb);
 }
 
 /* What an option's new value does at once. */

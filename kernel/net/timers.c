@@ -2,10 +2,12 @@
 
    Once a second while there is a device: ARP, neighbours, fragments, DHCP.  Ten times a second
    only while a group has a report to send; twice a second only while DHCP waits for an answer;
-   TCP's only while a connection has something due.  With no device and no connection nothing
+   TCP's when a connection has something
+   due (kernel/net/lwip_timers.c).  With no device and no connection nothing
    ticks. */
 #include "kernel/clock.h"
 #include "kernel/net/internal.h"
+#include "kernel/net/lwip_timers.h"
 #include "lwip/dhcp.h"
 #include "lwip/etharp.h"
 #include "lwip/igmp.h"
@@ -13,7 +15,6 @@
 #include "lwip/ip6_frag.h"
 #include "lwip/mld6.h"
 #include "lwip/nd6.h"
-#include "lwip/priv/tcp_priv.h"
 #include "lwip/timeouts.h"
 
 #define SECOND_NS     NS_PER_SECOND
@@ -114,9 +115,10 @@ closure_method(thunk, timers_expired, struct net_timers, expired)
     struct net_timers *t = owner();
     u64 now_ns = clock_monotonic_ns();
     t->armed_ns = NEVER;
-    if (due(&t->tcp_ns, TCP_TMR_INTERVAL * NS_PER_MS, now_ns)) {
-        tcp_tmr();
-        needed(&t->tcp_ns, tcp_active_pcbs || tcp_tw_pcbs, TCP_TMR_INTERVAL * NS_PER_MS, now_ns);
+    if (t->tcp_ns <= now_ns) {
+        t->tcp_ns = NEVER; /* while it runs, earlier ones may come */
+        u64 next_ns = net_lwip_timers_run(now_ns);
+        t->tcp_ns = next_ns;
     }
     if (due(&t->groups_ns, GROUPS_NS, now_ns))
         groups_tick();
@@ -135,10 +137,9 @@ void sys_timeouts_init(void)
 {
 }
 
-void tcp_timer_needed(void)
+void net_timers_tcp(u64 due_ns)
 {
-    u64 now_ns = clock_monotonic_ns();
-    needed(&timers.tcp_ns, tcp_active_pcbs || tcp_tw_pcbs, TCP_TMR_INTERVAL * NS_PER_MS, now_ns);
+    timers.tcp_ns = due_ns;
     timers_arm();
 }
 
@@ -146,6 +147,7 @@ void tcp_timer_needed(void)
 
 void net_timers_init(void)
 {
+    net_lwip_timers_init();
     init_method(&timers.expired, timers_expired);
     timers.armed_ns = timers.second_ns = timers.groups_ns = timers.dhcp_ns = timers.tcp_ns = NEVER;
 }

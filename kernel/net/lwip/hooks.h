@@ -22,3 +22,27 @@ int net_lwip_router_add(const ip6_addr_t *address, struct netif *netif);
    message from its first byte on. */
 struct pbuf;
 void net_lwip_icmp_error(const struct pbuf *p, int is_v6);
+
+/* --- TCP's timers: kernel/net/lwip_timers.c, called from edits/60_timers.pl ---
+   Whoever changes pollinterval, poll_since, tmr, a keepalive option or a flag of a pcb in another
+   way than by lwIP's functions calls net_lwip_timer_update: it sets the pcb's deadline. */
+struct tcp_pcb;
+u32_t net_lwip_ticks(void); /* ms */
+void net_lwip_timer_init(struct tcp_pcb *pcb);
+void net_lwip_timer_update(struct tcp_pcb *pcb);
+void net_lwip_timer_end(struct tcp_pcb *pcb);
+/* The retransmission time-out by what was measured; at least NET_RTO_LEAST_MS. */
+s32_t net_lwip_rto(const struct tcp_pcb *pcb);
+void net_lwip_rtt_measured(struct tcp_pcb *pcb, s32_t ms);
+#define NET_RTO_LEAST_MS 200
+#define NET_RTO_MOST_MS  120000
+
+/* --- where connections are found: kernel/net/lwip_lists.c, called from edits/70_lists.pl ---
+   The lists are lwIP's four; a connection that is on tcp_active_pcbs or tcp_tw_pcbs can be found by
+   its addresses and ports, and those do not change while it is. */
+struct tcp_pcb_listen;
+void net_lwip_list_add(struct tcp_pcb **list, struct tcp_pcb *pcb);
+void net_lwip_list_remove(struct tcp_pcb **list, struct tcp_pcb *pcb);
+struct tcp_pcb *net_lwip_find(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote,
+                              u16_t remote_port, u8_t interface);
+struct tcp_pcb_listen *net_lwip_find_listener(const ip_addr_t *local, u16_t port, u8_t interface);
