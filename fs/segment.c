@@ -224,16 +224,48 @@ static u64 standby_wanted(const struct filesystem *fs)
     return checkpoint + each + min(log, affordable);
 }
 
+/* Its blocks are discarded, and then free.  False: they are as they were. */
+static bool segment_discard(struct filesystem *fs, const struct segment *g)
+{
+    heap h = fs->environment.heap;
+    struct space_node *nodes[3] = {};
+    bool discards = fs->environment.device->discard_sectors_most && is_ok(data_need(fs));
+    for (u32 n = 0; n < 3 && discards; n++)
+        discards = (nodes[n] = allocate(h, sizeof(**nodes)));
+    if (discards) {
+        range r = range_of(g->block, g->block + g->blocks);
+        space_turn(&fs->space, r, USE_DATA, nodes);
+        nodes[2]->node.r = r;
+        status s = STATUS_OK;
+        if (trim_take(fs, nodes[2]))
+            nodes[2] = NULL;
+        else
+            s = space_give_with(&fs->space, r.start, g->blocks, USE_DATA, &nodes[2]);
+        assert(is_ok(s)); /* a node is at hand */
+    }
+    for (u32 n = 0; n < 3; n++)
+        deallocate(h, nodes[n], sizeof(**nodes));
+    return discards;
+}
+
+/* Its blocks are free, or will be when they were discarded.  False: no memory for a split of the
+   map. */
+static bool segment_free(struct filesystem *fs, struct segment *g)
+{
+    if (!segment_discard(fs, g) && !is_ok(space_give(&fs->space, g->block, g->blocks, USE_LOG)))
+        return false;
+    deallocate(fs->environment.heap, g, sizeof(*g));
+    return true;
+}
+
 /* To standby when it has the usual length; else its blocks are free. */
 static void segment_give(struct filesystem *fs, struct segment *g)
 {
     struct segments *s = fs->segments;
     bool usual = g->blocks >= SEGMENT_LEAST_BLOCKS && g->blocks <= s->usual;
     /* Without memory for a split of the map a long one serves as it is. */
-    if (!usual && is_ok(space_give(&fs->space, g->block, g->blocks, USE_LOG))) {
-        deallocate(fs->environment.heap, g, sizeof(*g));
+    if (!usual && segment_free(fs, g))
         return;
-    }
     list_push_back(&s->standby, &g->link);
     s->standby_bytes += segment_bytes(g->blocks);
 }
@@ -248,13 +280,17 @@ static void segments_give(struct filesystem *fs, struct list *from)
     /* What is too much is free again, the last first. */
     while (!list_empty(&s->standby)) {
         struct segment *g = segment_of(s->standby.previous);
-        if (s->standby_bytes < wanted + wanted / 4 + segment_bytes(g->blocks) ||
-            !is_ok(space_give(&fs->space, g->block, g->blocks, USE_LOG)))
+        u64 bytes = segment_bytes(g->blocks);
+        if (s->standby_bytes < wanted + wanted / 4 + bytes)
             break;
-        s->standby_bytes -= segment_bytes(g->blocks);
         list_remove(&g->link);
-        deallocate(fs->environment.heap, g, sizeof(*g));
+        if (!segment_free(fs, g)) {
+            list_push_back(&s->standby, &g->link);
+            break;
+        }
+        s->standby_bytes -= bytes;
     }
+    trim_begin(fs);
 }
 
 bool segment_log_suffices(struct filesystem *fs, u64 bytes)

@@ -1,5 +1,6 @@
 /* Space: the log of a full disk and of a fragmented one goes on, what is removed comes back, and a
    larger disk is used. */
+#include "fs/writeback.h"
 #include "test/host/compacted.h"
 
 #include <stdio.h>
@@ -94,6 +95,35 @@ static void test_full(u64 seed)
     compacted_destroy(&c, &disk);
 }
 
+/* Files without data: what is discarded can only have been the log's. */
+static void test_log_discarded(u64 seed)
+{
+    static struct crash_machine c;
+    static struct faulty_disk disk;
+    struct machine_image o = {.bytes = 32 * MiB, .seed = seed};
+    char why[400];
+    compacted_init(&c, &disk, &o);
+    for (u32 n = 0; n < 6000; n++) {
+        char name[32];
+        status s;
+        snprintf(name, sizeof(name), "fill-0-%u", n);
+        must(compacted_make(&c, name, &s));
+    }
+    must(is_ok(crash_machine_sync(&c, NULL, SYNC_ALL)) && compact(&c));
+    u64 used = c.fs->space.used, before = disk.discards;
+    files_remove(&c, 0, 5999, 1);
+    must(compact(&c));
+    host_executor_pass(&c.x, NS_PER_SECOND);
+    ok(c.fs->space.used < used, "of %llu blocks %llu are in use when the log is short again",
+       (unsigned long long)used, (unsigned long long)c.fs->space.used);
+    ok(disk.discards > before, "what it had is discarded");
+    is(trim_blocks(c.fs), 0, "all of it");
+    must(is_ok(crash_machine_end(&c)));
+    crash_machine_unmount(&c);
+    ok(crash_machine_check(&c, &disk, why, sizeof(why)), "what is on the disk is right");
+    compacted_destroy(&c, &disk);
+}
+
 static void test_growth(u64 seed)
 {
     static struct crash_machine c;
@@ -126,6 +156,7 @@ int main(void)
 {
     u64 seed = test_seed();
     test_full(seed);
+    test_log_discarded(seed);
     test_growth(seed);
     return done_testing();
 }
