@@ -301,6 +301,26 @@ static bool extents_join(const struct extent *left, const struct extent *right)
            right->node.r.end - left->node.r.start <= EXTENT_BLOCKS_MOST;
 }
 
+/* One extent where they join; its memory is the left one's. */
+static bool extents_merge(struct inode *i, struct extent *left, struct extent *right)
+{
+    if (!left || !right || !extents_join(left, right))
+        return false;
+    range whole = range_of(left->node.r.start, right->node.r.end);
+    extent_unlink(i, right);
+    arena_free(&i->fs->arena, right, sizeof(*right));
+    extent_resize(i, left, whole);
+    return true;
+}
+
+void extent_join(struct inode *i, u64 block)
+{
+    struct extent *e = extent_at(i, block), *left = block ? extent_at(i, block - 1) : NULL;
+    if (extents_merge(i, left, e))
+        e = left;
+    extents_merge(i, e, extent_at(i, e->node.r.end));
+}
+
 void extent_install(struct inode *i, u64 file_block, u64 disk_block, u64 blocks, u16 flags)
 {
     struct extent new = {.node.r = range_of(file_block, file_block + blocks),
@@ -316,10 +336,5 @@ void extent_install(struct inode *i, u64 file_block, u64 disk_block, u64 blocks,
         assert(left); /* promised */
         extent_link(i, left);
     }
-    if (right && extents_join(left, right)) {
-        range whole = range_of(left->node.r.start, right->node.r.end);
-        extent_unlink(i, right);
-        arena_free(&i->fs->arena, right, sizeof(*right));
-        extent_resize(i, left, whole);
-    }
+    extents_merge(i, left, right);
 }

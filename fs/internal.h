@@ -369,6 +369,9 @@ u64 symlink_record_bytes(u64 target_bytes);
 /* extent.c */
 status extent_map(struct inode *i, const struct record_map *m);
 status extent_unmap(struct inode *i, range blocks);
+/* The extent that begins at `block` becomes one with its neighbours where these go on on the disk.
+ */
+void extent_join(struct inode *i, u64 block);
 
 /* sums.c */
 /* The checksum blocks that a part of e needs; empty: it has no run. */

@@ -222,7 +222,11 @@ status replay_map(struct replay *r, const struct record *record)
     const struct record_map *m = (const struct record_map *)record;
     struct inode *i;
     status s = file_find(r, m->inode, &i);
-    return is_ok(s) ? extent_map(i, m) : s;
+    if (is_ok(s))
+        s = extent_map(i, m);
+    if (is_ok(s) && r->ended) /* a checkpoint's are joined already, and it has counted them */
+        extent_join(i, m->file_block);
+    return s;
 }
 
 status replay_unmap(struct replay *r, const struct record *record)

@@ -483,6 +483,41 @@ static void test_latency(u64 seed)
     compacted_destroy(&c, &disk);
 }
 
+/* --- extents ---------------------------------------------------------------------------------- */
+
+/* What is written bit by bit is one extent in memory, and one again when the log was replayed. */
+static void test_extents(u64 seed)
+{
+    static struct crash_machine c;
+    static struct faulty_disk disk;
+    static u8 data[16384], got[sizeof(data)];
+    struct machine_image o = {.bytes = 8 * MiB, .seed = seed};
+    char why[400];
+    status s;
+    compacted_init(&c, &disk, &o);
+    struct inode *i = compacted_make(&c, "grown", &s);
+    must(i);
+    seeded_fill(data, sizeof(data), seed);
+    for (u64 at = 0; at < 40 * sizeof(data); at += sizeof(data)) {
+        must(is_ok(crash_machine_write(&c, i, at, data, sizeof(data))));
+        must(is_ok(crash_machine_sync(&c, i, SYNC_ALL)));
+    }
+    u64 extents = c.fs->extents;
+    ok(extents <= 4, "a file that grew 40 times has %llu extents", (unsigned long long)extents);
+    crash_machine_unmount(&c);
+    must(is_ok(crash_machine_mount(&c, &disk)));
+    is(c.fs->extents, extents, "and as many after a replay");
+    must(is_ok(inode_lookup(filesystem_root(c.fs), "grown", 5, &i)));
+    must(is_ok(crash_machine_read(&c, i, 39 * sizeof(data), got, sizeof(got))));
+    ok(memcmp(data, got, sizeof(data)) == 0, "its data is there");
+    ok(compact(&c), "a checkpoint counts them");
+    crash_machine_unmount(&c);
+    ok(crash_machine_check(&c, &disk, why, sizeof(why)), "what is on the disk is right");
+    must(is_ok(crash_machine_mount(&c, &disk)));
+    is(c.fs->extents, extents, "and the next mount finds as many");
+    compacted_destroy(&c, &disk);
+}
+
 int main(void)
 {
     u64 seed = test_seed();
@@ -490,6 +525,7 @@ int main(void)
     test_requests(seed);
     test_switch(seed);
     test_latency(seed);
+    test_extents(seed);
     test_cuts(seed);
     test_wraps(seed);
     return done_testing();
