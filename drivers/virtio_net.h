@@ -68,18 +68,21 @@ _Static_assert(sizeof(struct vnet_buffer) <= VNET_FRAME_OFFSET - sizeof(struct v
 _Static_assert((VNET_FRAME_OFFSET + NET_ETHERNET_BYTES) % 16 == 0, "IP's header is aligned");
 
 struct vnet_pool {
-    u32 buffer_bytes;         /* [I] of one, the struct included */
-    u64 bytes, bytes_most;    /* of all buffers and copies that there are */
-    struct vnet_buffer *free; /* by net.next */
+    u32 buffer_bytes;      /* [I] of one, the struct included */
+    u64 bytes, bytes_most; /* of all buffers and copies that there are */
+    struct net_buffer *free;
     u32 free_count;
-    u32 lent; /* buffers and copies that the network has */
+    u32 lent;     /* buffers and copies that the network has */
+    bool starved; /* a ring was not filled: the next buffer that comes back is awaited */
 };
 
 struct vnet_pair {
     struct vnet *net; /* [I] */
     struct virtqueue receive, transmit;
-    u16 posted, posted_most; /* buffers that the device has, and is to have */
-    u16 slot_count;          /* [I] */
+    u16 posted;       /* buffers that the device has */
+    u16 posted_most;  /* [I] is to have */
+    u16 posted_least; /* [I] has always: the longest frame fits */
+    u16 slot_count;   /* [I] */
     u16 slots_free;
     struct vnet_slot *slots; /* [I] */
     struct vnet_slot *free_slot;

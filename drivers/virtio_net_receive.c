@@ -1,10 +1,11 @@
 /* virtio-net: frames in, and the buffers that they come in.
 
-   The device always has at least half of the buffers that it is to have: those of a frame are
-   replaced before the frame is handed up, and when they cannot be (the network keeps too many, or
-   memory is short) the frame is copied if it is small, or dropped and counted, and its buffers go
-   back to the ring.  Tiny frames are always copied: an acknowledgement that waits somewhere must
-   not hold a whole buffer.  What buffers and copies together may take is bounded by the pool.
+   The device always has room for the longest frame (with less, it would wait for ever): the
+   buffers of a frame are replaced before the frame is handed up, and when they cannot be (the
+   network keeps too many, or memory is short) the frame is copied if it is small, or dropped and
+   counted, and its buffers go back to the ring.  Tiny frames are always copied: an acknowledgement
+   that waits somewhere must not hold a whole buffer.  What buffers and copies together may take is
+   bounded by the pool.
 
    Of what the device writes, lengths, counts and offsets are checked here; a frame that cannot be
    right is dropped and counted as malformed. */
@@ -22,7 +23,7 @@
 #define BUFFER_LARGE   4096u
 #define MEMORY_PART    8  /* the pool's part of the machine's memory */
 #define POSTED_PART    64 /* the part of it that a pair's ring holds */
-#define POSTED_LEAST   32u
+#define POSTED_SPARE   16 /* beyond what the longest frame needs */
 #define POOL_LEAST     MiB
 #define COPY_ALIGNMENT 2 /* so that IP's header is aligned */
 
@@ -58,12 +59,12 @@ static struct vnet_buffer *buffer_make(struct vnet *n)
 static struct vnet_buffer *pool_take(struct vnet *n)
 {
     struct vnet_pool *pool = &n->pool;
-    struct vnet_buffer *b = pool->free;
+    struct net_buffer *b = pool->free;
     if (!b)
         return buffer_make(n);
-    pool->free = (struct vnet_buffer *)b->net.next;
+    pool->free = b->next;
     pool->free_count--;
-    return b;
+    return container_of(b, struct vnet_buffer, net);
 }
 
 static void buffer_end(struct vnet_pool *pool, struct vnet_buffer *b)
@@ -78,8 +79,8 @@ static void pool_give(struct vnet_pool *pool, struct vnet_buffer *b)
         buffer_end(pool, b);
         return;
     }
-    b->net.next = &pool->free->net;
-    pool->free = b;
+    b->net.next = pool->free;
+    pool->free = &b->net;
     pool->free_count++;
 }
 
@@ -91,7 +92,7 @@ void virtio_net_pool_empty(struct vnet *n)
 
 static bool pair_starves(const struct vnet_pair *p)
 {
-    return p->posted < p->posted_most / 2;
+    return p->posted < p->posted_least;
 }
 
 closure_method(net_buffer_release, vnet_release, struct vnet, release, struct net_buffer *b)
@@ -99,9 +100,10 @@ closure_method(net_buffer_release, vnet_release, struct vnet, release, struct ne
     struct vnet *n = owner();
     n->pool.lent--;
     pool_give(&n->pool, container_of(b, struct vnet_buffer, net));
-    for (u32 i = 0; i < n->pairs_active; i++)
-        if (unlikely(pair_starves(&n->pairs[i]) && !n->dead))
-            virtio_service_later(n->virtio);
+    if (unlikely(n->pool.starved && !n->dead)) {
+        n->pool.starved = false;
+        virtio_service_later(n->virtio);
+    }
 }
 
 closure_method(net_buffer_release, vnet_release_copy, struct vnet, release_copy,
@@ -138,6 +140,8 @@ bool virtio_net_fill(struct vnet_pair *p)
     struct vnet_buffer *b;
     while (p->posted < p->posted_most && (b = pool_take(p->net)))
         buffer_post(p, b);
+    if (unlikely(p->posted < p->posted_most))
+        p->net->pool.starved = true;
     if (virtqueue_unnotified(&p->receive) >= p->posted_most / 4)
         virtqueue_notify(&p->receive);
     return !pair_starves(p);
@@ -345,7 +349,11 @@ void virtio_net_receive_init(struct vnet *n)
 void virtio_net_receive_size(struct vnet_pair *p)
 {
     const struct vnet *n = p->net;
+    u32 room = n->pool.buffer_bytes - VNET_FRAME_OFFSET;
+    u32 frame = n->mergeable ? NET_FRAME_BYTES + (u32)sizeof(struct vnet_header) : room;
     u64 part = memory_statistics().total_bytes / POSTED_PART / n->pool.buffer_bytes;
     u64 fits = min(p->receive.size, (u16)VNET_RING_MOST) / (n->header_apart ? 2 : 1);
-    p->posted_most = (u16)min(max(part, (u64)POSTED_LEAST), fits);
+    u64 least = frame / room + 1;
+    p->posted_most = (u16)min(max(part, least + POSTED_SPARE), fits);
+    p->posted_least = min((u16)least, p->posted_most);
 }

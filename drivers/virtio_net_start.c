@@ -160,7 +160,7 @@ static status queues_start(struct vnet *n)
     for (u16 i = 0; is_ok(s) && i < n->pair_count; i++)
         s = pair_start(n, i);
     if (is_ok(s) && n->pair_count > 1)
-        s = virtqueue_start(&n->control.queue, n->virtio, (u16)(2 * n->pairs_offered), 2);
+        s = virtqueue_start(&n->control.queue, n->virtio, (u16)(2 * n->pairs_offered), 4);
     return s;
 }
 

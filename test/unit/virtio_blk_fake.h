@@ -4,41 +4,10 @@
    Included once, by test/unit/virtio_blk_test.c, behind the driver's sources. */
 #pragma once
 
+#include "test/host/virtio_kernel.h"
+#include "test/host/virtio_side.h"
+
 /* --- the kernel ------------------------------------------------------------------------------- */
-
-static struct counting_heap general, pages;
-heap general_heap = &general.h;
-heap page_heap = &pages.h;
-u64 direct_map_base;
-
-static u64 now_ns;
-static struct timer *timer_only;
-static u32 errors_logged;
-
-physical physical_of(const void *address)
-{
-    return physical_at((u64)address);
-}
-
-u64 clock_monotonic_ns(void)
-{
-    return now_ns;
-}
-
-void timer_set(struct timer *t, u64 expires_ns, thunk expired)
-{
-    t->expires_ns = expires_ns;
-    t->expired = expired;
-    t->pending = true;
-    timer_only = t;
-}
-
-bool timer_cancel(struct timer *t)
-{
-    bool was = t->pending;
-    t->pending = false;
-    return was;
-}
 
 void block_census_start(__attribute__((unused)) struct block_census *c,
                         __attribute__((unused)) const char *name,
@@ -46,21 +15,6 @@ void block_census_start(__attribute__((unused)) struct block_census *c,
                         __attribute__((unused)) const struct list *waiting,
                         __attribute__((unused)) const struct list *flying)
 {
-}
-
-void run_later(thunk t)
-{
-    host_run_later(t);
-}
-
-void run_bottom_half(thunk t)
-{
-    host_run_later(t);
-}
-
-void log_line(enum log_level level, __attribute__((unused)) const char *format, ...)
-{
-    errors_logged += level == LOG_ERROR;
 }
 
 status virtio_net_start(__attribute__((unused)) struct virtio_device *d,
@@ -77,13 +31,6 @@ status virtio_console_start(__attribute__((unused)) struct virtio_device *d)
 /* --- the device ------------------------------------------------------------------------------- */
 
 #define DISK_SECTORS 1024u
-#define CHAIN_MOST   300
-
-struct fake_chain {
-    u16 head;
-    u32 count;
-    struct virtio_descriptor descriptors[CHAIN_MOST];
-};
 
 struct fake {
     struct virtio_device device;
@@ -96,12 +43,9 @@ struct fake {
     u8 answer;        /* to every request */
     u32 hostility;    /* mutates its ring at one answer in that many; 0: never */
     struct random chance;
-    struct virtqueue *queue;
-    u16 available_seen;
-    u32 pending_count;
-    struct fake_chain pending[256];
+    struct side side;
     u8 disk[DISK_SECTORS * SECTOR_BYTES];
-    u32 flushes, resets, kicks;
+    u32 flushes, resets;
     struct block_device *block;
 };
 
@@ -130,9 +74,7 @@ static void fake_status_write(struct virtio_device *d, u8 value)
     struct fake *f = fake_of(d);
     f->status = value;
     if (value == 0) {
-        f->pending_count = 0;
-        f->available_seen = 0;
-        f->queue = NULL;
+        side_reset(&f->side);
         f->resets++;
     }
 }
@@ -144,42 +86,13 @@ static u16 fake_queue_most(struct virtio_device *d, u16 index)
 
 static status fake_queue_start(struct virtio_device *d, struct virtqueue *q)
 {
-    fake_of(d)->queue = q;
+    fake_of(d)->side.queue = q;
     return STATUS_OK;
-}
-
-/* A chain is read when it is announced, so that hostility cannot mislead the device itself. */
-static void fake_chain_read(const struct virtqueue *q, u16 head, struct fake_chain *c)
-{
-    const struct virtio_descriptor *table = q->descriptors;
-    u16 at = head;
-    c->head = head;
-    c->count = 0;
-    if (table[at].flags & DESCRIPTOR_INDIRECT) {
-        must(table[at].bytes % sizeof(*table) == 0);
-        table = (const struct virtio_descriptor *)table[at].address;
-        at = 0;
-    }
-    for (;;) {
-        must(c->count < CHAIN_MOST);
-        c->descriptors[c->count++] = table[at];
-        if (!(table[at].flags & DESCRIPTOR_NEXT))
-            return;
-        at = table[at].next;
-    }
 }
 
 static void fake_notify(struct virtqueue *q)
 {
-    struct fake *f = fake_of(q->device);
-    f->kicks++;
-    while (f->available_seen != q->available->index) {
-        u16 head = q->available->ring[f->available_seen++ & (q->size - 1)];
-        must(f->pending_count < countof(f->pending));
-        fake_chain_read(q, head, &f->pending[f->pending_count++]);
-    }
-    u16 *event = (u16 *)&q->used->ring[q->size];
-    *event = f->available_seen;
+    side_look(&fake_of(q->device)->side);
 }
 
 static void fake_config_read(struct virtio_device *d, u32 offset, void *to, u32 bytes)
@@ -212,7 +125,7 @@ static const struct virtio_transport fake_transport = {
 };
 
 /* Moves the data of a request; returns the bytes written to the driver's memory. */
-static u32 fake_transfer(struct fake *f, const struct fake_chain *c, const struct blk_header *h)
+static u32 fake_transfer(struct fake *f, const struct side_chain *c, const struct blk_header *h)
 {
     u64 at = h->sector * SECTOR_BYTES;
     u32 written = 0;
@@ -233,7 +146,7 @@ static u32 fake_transfer(struct fake *f, const struct fake_chain *c, const struc
     return written;
 }
 
-static void fake_discard(struct fake *f, const struct fake_chain *c)
+static void fake_discard(struct fake *f, const struct side_chain *c)
 {
     const struct blk_range *r = (const struct blk_range *)c->descriptors[1].address;
     must(c->count == 3 && c->descriptors[1].bytes == sizeof(*r));
@@ -241,7 +154,7 @@ static void fake_discard(struct fake *f, const struct fake_chain *c)
     memset(f->disk + r->sector * SECTOR_BYTES, 0, r->sectors * SECTOR_BYTES);
 }
 
-static u32 fake_execute(struct fake *f, const struct fake_chain *c)
+static u32 fake_execute(struct fake *f, const struct side_chain *c)
 {
     const struct virtio_descriptor *last = &c->descriptors[c->count - 1];
     const struct blk_header *h = (const struct blk_header *)c->descriptors[0].address;
@@ -259,43 +172,17 @@ static u32 fake_execute(struct fake *f, const struct fake_chain *c)
     return written + 1;
 }
 
-static void ring_mutate(struct fake *f, struct virtqueue *q)
-{
-    switch (random_below(&f->chance, 6)) {
-    case 0:
-        q->used->ring[random_below(&f->chance, q->size)].id = (u32)random_next(&f->chance);
-        break;
-    case 1:
-        q->used->ring[random_below(&f->chance, q->size)].id =
-            (u32)random_below(&f->chance, q->size);
-        break;
-    case 2:
-        q->used->ring[random_below(&f->chance, q->size)].bytes = (u32)random_next(&f->chance);
-        break;
-    case 3:
-        q->used->index += (u16)random_below(&f->chance, 5);
-        break;
-    case 4:
-        random_fill(&f->chance, q->descriptors, q->size * sizeof(*q->descriptors));
-        break;
-    default:
-        random_fill(&f->chance, q->used, 4 + q->size * sizeof(struct virtio_used_element));
-    }
-}
-
 /* Answers one pending request, any of them. */
 static void fake_answer(struct fake *f)
 {
-    struct virtqueue *q = f->queue;
-    u32 which = (u32)random_below(&f->chance, f->pending_count);
-    struct fake_chain c = f->pending[which];
-    f->pending[which] = f->pending[--f->pending_count];
-    u32 written = fake_execute(f, &c);
-    struct virtio_used_element *e = &q->used->ring[q->used->index & (q->size - 1)];
-    *e = (struct virtio_used_element){c.head, written};
-    q->used->index++;
+    struct side *side = &f->side;
+    const struct side_chain *c =
+        side_take(side, (u32)random_below(&f->chance, side->pending_count));
+    u32 written = fake_execute(f, c);
+    side_answer_ahead(side, 0, c->head, written);
+    side_publish(side, 1);
     if (f->hostility && random_below(&f->chance, f->hostility) == 0)
-        ring_mutate(f, q);
+        ring_mutate(&f->chance, side);
 }
 
 /* Lets driver and device work until neither has anything to do. */
@@ -303,10 +190,10 @@ static void fake_work(struct fake *f)
 {
     for (;;) {
         host_run();
-        if (f->silent || f->pending_count == 0)
+        if (f->silent || f->side.pending_count == 0)
             return;
-        u64 batch = 1 + random_below(&f->chance, f->pending_count);
-        while (batch-- > 0 && f->pending_count > 0)
+        u64 batch = 1 + random_below(&f->chance, f->side.pending_count);
+        while (batch-- > 0 && f->side.pending_count > 0)
             fake_answer(f);
         virtio_interrupt(&f->device);
     }

@@ -1,9 +1,7 @@
 /* The block driver and its virtqueue against a device made of software: an honest one in all its
    shapes, a slow one, a failing one, and hostile ones that write what they like into the ring.
 
-   The driver is compiled into this file, and the kernel it stands on is the few functions below: a
-   clock that is set by hand, one timer, and the harness's run queue.  A "physical" address is an
-   address, so what is freed or out of bounds is found by the sanitizer. */
+   The driver is compiled into this file, on the few functions of test/host/virtio_kernel.h. */
 #include "drivers/virtio.c"
 #include "drivers/virtio_blk.c"
 #include "drivers/virtio_blk_parts.c"
@@ -209,7 +207,7 @@ static void test_notifications(void)
     fake_work(&f);
     for (u32 i = 0; i < countof(ops); i++)
         op_end(&ops[i]);
-    ok(f.kicks <= countof(ops), "at most one notification a request");
+    ok(f.side.kicks <= countof(ops), "at most one notification a request");
     fake_end(&f);
 }
 
@@ -377,11 +375,7 @@ static void test_given_up(void)
 
 static void time_passes(struct fake *f, u64 ns)
 {
-    now_ns += ns;
-    if (timer_only->pending && timer_only->expires_ns <= now_ns) {
-        timer_only->pending = false;
-        apply(timer_only->expired);
-    }
+    time_move(ns);
     fake_work(f);
 }
 
@@ -481,16 +475,16 @@ static void test_cancel_partly(void)
     op_init(&o, BLOCK_READ, 0, 200);
     op_pieces(&o, &f.chance);
     op_issue(&f, &o);
-    is(f.pending_count, BLK_SLOTS, "a part for each slot is with the device");
+    is(f.side.pending_count, BLK_SLOTS, "a part for each slot is with the device");
     apply(f.block->cancel, &o.request);
     fake_work(&f);
     is(o.result.applied, 0, "cancelled, the request waits for them");
-    u32 before = f.kicks;
+    u32 before = f.side.kicks;
     f.silent = false;
     fake_work(&f);
     op_end(&o);
     is(status_errno(o.result.s), ECANCELED, "and ends with ECANCELED when they are answered");
-    is(f.kicks, before, "no further part was issued");
+    is(f.side.kicks, before, "no further part was issued");
     fake_end(&f);
 }
 
@@ -537,7 +531,7 @@ static void test_cancel_random(u64 seed)
             struct op *o = &ops[random_below(&f.chance, STUCK_OPS)];
             if (!o->result.applied)
                 apply(f.block->cancel, &o->request);
-            if (f.pending_count && random_below(&f.chance, 2)) {
+            if (f.side.pending_count && random_below(&f.chance, 2)) {
                 fake_answer(&f);
                 virtio_interrupt(&f.device);
                 host_run();
@@ -608,8 +602,7 @@ static void test_hostile(u64 seed)
 int main(void)
 {
     u64 seed = test_seed();
-    counting_heap_init(&general, "general");
-    counting_heap_init(&pages, "pages");
+    kernel_begin();
     test_shapes(seed);
     test_notifications();
     test_errors();
@@ -626,7 +619,5 @@ int main(void)
     test_cancel_ended();
     test_cancel_random(seed);
     test_hostile(seed);
-    counting_heap_close(&general);
-    counting_heap_close(&pages);
-    return done_testing();
+    return kernel_end();
 }
