@@ -144,7 +144,6 @@ void net_lwip_timer_end(struct tcp_pcb *pcb)
     if (!t->pending)
         return;
     timer_queue_remove(&deadlines, t);
-    t->pending = false;
 }
 
 void net_lwip_timer_update(struct tcp_pcb *pcb)
@@ -160,7 +159,6 @@ void net_lwip_timer_update(struct tcp_pcb *pcb)
     if (t->pending && t->expires_ns <= due_ns)
         return;
     net_lwip_timer_end(pcb);
-    t->pending = true;
     if (timer_queue_insert(&deadlines, t, due_ns))
         net_timers_tcp(due_ns);
 }

@@ -195,7 +195,9 @@ void net_tcp_set_poll(struct net_tcp *e)
     bool needed = e->unwritten || e->deferred || e->options[TCP_SET_USER_TIMEOUT] ||
                   (e->finished && (e->closed || !net_tcp_is_drained(e))) ||
                   e->role == NET_TCP_CONNECTING;
-    e->pcb->pollinterval = (u8_t)(needed ? min(soon, 255u) : NET_TCP_SOMEWHAT_LATER);
+    u8_t interval = (u8_t)(needed ? min(soon, NET_TCP_NEVER - 1) : NET_TCP_NEVER);
+    if (e->pcb->pollinterval != interval)
+        tcp_poll(e->pcb, connection_polled, interval);
     net_lwip_timer_update(e->pcb);
 }
 
@@ -208,7 +210,7 @@ void net_tcp_attach(struct net_tcp *e, struct tcp_pcb *pcb)
     tcp_recv(pcb, net_tcp_input);
     tcp_sent(pcb, net_tcp_acknowledged);
     tcp_err(pcb, connection_failed);
-    pcb->poll = connection_polled;
+    tcp_poll(pcb, connection_polled, NET_TCP_NEVER);
     e->progress_ns = clock_monotonic_ns();
     net_tcp_options_apply(e);
     net_tcp_set_poll(e);
@@ -459,7 +461,7 @@ bool net_tcp_detach_closed(struct net_tcp *e)
         return false;
     tcp_arg(e->pcb, NULL);
     tcp_sent(e->pcb, NULL);
-    e->pcb->poll = NULL;
+    tcp_poll(e->pcb, NULL, NET_TCP_NEVER);
     tcp_ext_arg_set(e->pcb, ours, (void *)(uintptr_t)e->chosen_port);
     tcp_ext_arg_set_callbacks(e->pcb, ours, &orphan_callbacks);
     e->pcb = NULL;

@@ -82,7 +82,7 @@ status net_tcp_send_memory(struct net_tcp *e, const void *memory, u64 bytes, boo
 
 /* The piece of received memory that lies `offset` bytes after the next byte to be read: *memory,
    *bytes.  EAGAIN: nothing there yet; OK with *bytes == 0: the end (FIN); ECONNRESET and others,
-   once; ENOTCONN. */
+   once, at offset 0 alone; ENOTCONN. */
 status net_tcp_received(struct net_tcp *e, u64 offset, const void **memory, u64 *bytes);
 /* The next `bytes` were read, and are given back. */
 void net_tcp_take(struct net_tcp *e, u64 bytes);

@@ -27,7 +27,7 @@
 #define NET_TCP_ORPHANS_MOST   8192u        /* closed connections that still have bytes to send */
 #define NET_TCP_PRESSED_BUFFER (16u << 10)  /* of each connection while memory is short */
 #define NET_TCP_HELD_MS        200u         /* how long a corked part of a segment waits */
-#define NET_TCP_SOMEWHAT_LATER 255u         /* a poll interval that means: never */
+#define NET_TCP_NEVER          255u         /* a poll interval of lwIP's */
 
 enum net_tcp_role {
     NET_TCP_FRESH, /* no connection: new, or bound, or an attempt failed */

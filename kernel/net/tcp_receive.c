@@ -154,9 +154,11 @@ err_t net_tcp_input(void *endpoint, struct tcp_pcb *pcb, struct pbuf *p, err_t e
 
 /* --- what the program reads ------------------------------------------------------------------- */
 
-static status nothing_there(struct net_tcp *e)
+/* Nothing lies at the offset.  The error is for who asks for the next byte, not for who looks
+   whether there is more. */
+static status nothing_there(struct net_tcp *e, u64 offset)
 {
-    if (!is_ok(e->error)) {
+    if (!is_ok(e->error) && !offset) {
         status s = e->error;
         e->error = STATUS_OK;
         return s;
@@ -174,7 +176,7 @@ status net_tcp_received(struct net_tcp *e, u64 offset, const void **memory, u64 
 {
     *bytes = 0;
     if (offset >= e->received_bytes)
-        return nothing_there(e);
+        return nothing_there(e, offset);
     struct pbuf *p = e->received;
     u64 at = offset + e->taken; /* from the beginning of p */
     if (e->cursor && e->cursor_offset <= at) {
