@@ -14,7 +14,7 @@ HOST_CFLAGS := $(COMMON) -O1 -fno-omit-frame-pointer -DCLOSURE_CHECKS=1
 ASAN        := -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN        := -fsanitize=thread
 
-HOST_SOURCES := $(wildcard runtime/*.c fs/*.c test/host/*.c)
+HOST_SOURCES := $(filter-out test/host/net_%,$(wildcard runtime/*.c fs/*.c test/host/*.c))
 HOST_OBJECTS := $(HOST_SOURCES:%.c=$(BUILD)/host/%.o)
 HOST_LIBRARY := $(BUILD)/host/library.a
 TSAN_SOURCES := $(wildcard runtime/*.c) test/host/harness.c test/host/thread_pool.c
@@ -77,6 +77,11 @@ $(HOST_LIBRARY): $(HOST_OBJECTS)
 	ar rcs $@ $^
 
 $(BUILD)/unit/%_test: $(BUILD)/host/test/unit/%_test.o $(HOST_LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(ASAN) -o $@ $^ -lm
+
+# The network's stack has a library of its own (kernel/net/lwip/lwip.mk).
+$(BUILD)/unit/net_%_test: $(BUILD)/host/test/unit/net_%_test.o $(NET_LIBRARY) $(HOST_LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(ASAN) -o $@ $^ -lm
 

@@ -206,6 +206,19 @@ struct net_option {
     bool v4, v6_routed;
 };
 
+/* lwIP also takes what nobody means: one number, octal ones, hexadecimal ones. */
+static bool address_read(const char *text, ip_addr_t *a)
+{
+    u32 dots = 0, colons = 0;
+    for (const char *c = text; *c; c++) {
+        dots += *c == '.';
+        colons += *c == ':';
+        if (!colons && *c != '.' && (*c < '0' || *c > '9') && dots)
+            return false;
+    }
+    return (colons || dots == 3) && ipaddr_aton(text, a);
+}
+
 static bool part_address(struct net_option *o, char *part)
 {
     ip_addr_t a;
@@ -221,7 +234,7 @@ static bool part_address(struct net_option *o, char *part)
             bits = bits * 10 + (u32)(*c - '0');
         }
     }
-    if (!digits || !ipaddr_aton(part, &a) || bits > (IP_IS_V6(&a) ? 128 : 32))
+    if (!digits || !address_read(part, &a) || bits > (IP_IS_V6(&a) ? 128 : 32))
         return false;
     if (IP_IS_V6(&a)) {
         if (o->v6_count == LWIP_IPV6_NUM_ADDRESSES - 1) /* one is the link's own */
@@ -240,7 +253,7 @@ static bool part_address(struct net_option *o, char *part)
 static bool part_gateway(struct net_option *o, const char *text)
 {
     ip_addr_t a;
-    if (!ipaddr_aton(text, &a))
+    if (!address_read(text, &a))
         return false;
     if (IP_IS_V6(&a)) {
         o->v6_gateway = *ip_2_ip6(&a);
@@ -256,7 +269,7 @@ static bool part_server(const char *text)
     for (u32 i = 0; i < NET_DNS_MOST; i++) {
         if (servers[SERVER_OPTION][i].known)
             continue;
-        servers[SERVER_OPTION][i].known = ipaddr_aton(text, &servers[SERVER_OPTION][i].address);
+        servers[SERVER_OPTION][i].known = address_read(text, &servers[SERVER_OPTION][i].address);
         return servers[SERVER_OPTION][i].known;
     }
     return false;

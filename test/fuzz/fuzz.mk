@@ -12,7 +12,7 @@ FUZZ_LONG_SECONDS ?= 3600
 FUZZ_FLAGS        := $(COMMON) -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
                      -fno-sanitize-recover=all -Wno-missing-prototypes
 FUZZ_LIBRARY      := $(BUILD)/fuzz/library.a
-FUZZ_OBJECTS      := $(patsubst %.c,$(BUILD)/fuzz/object/%.o,$(filter-out test/host/thread_pool.c, \
+FUZZ_OBJECTS      := $(patsubst %.c,$(BUILD)/fuzz/object/%.o,$(filter-out test/host/thread_pool.c test/host/net_%, \
                      $(wildcard runtime/*.c fs/*.c test/host/*.c)))
 FUZZ_TARGETS      := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/*_fuzz.c))
 FUZZ_SEEDERS      := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/*_seeds.c))

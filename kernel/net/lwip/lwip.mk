@@ -59,7 +59,8 @@ NET_ANALYZE := $(NET_C:%.c=$(BUILD)/analyze/%.ok) $(NET_TEST_C:%.c=$(BUILD)/anal
 
 $(NET_OBJECTS) $(NET_HOST) $(NET_ANALYZE): $(LWIP_READY)
 $(NET_OBJECTS) $(NET_C:%.c=$(BUILD)/analyze/%.ok): private COMMON += $(LWIP_INCLUDE) $(LWIP_LIBC)
-$(NET_HOST) $(NET_TEST_C:%.c=$(BUILD)/analyze/%.ok): private COMMON += $(LWIP_INCLUDE)
+$(NET_TEST_C:%.c=$(BUILD)/analyze/%.ok): private COMMON += $(LWIP_INCLUDE)
+$(NET_HOST): private HOST_CFLAGS += $(LWIP_INCLUDE)
 
 # The stack for hosted tests, test/unit/net_*_test.c: with a machine and devices of test/host/net_*.c.
 NET_LIBRARY := $(BUILD)/host/net.a

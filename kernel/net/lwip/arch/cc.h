@@ -14,6 +14,16 @@
 #define INT_MAX 0x7fffffff
 #endif
 
+/* The C library's type where there is one; lwIP would make its own, of another size. */
+#if __STDC_HOSTED__
+#include <sys/types.h>
+#else
+typedef long ssize_t;
+#endif
+#ifndef SSIZE_MAX
+#define SSIZE_MAX 0x7fffffffffffffff
+#endif
+
 /* Only used in messages that are compiled out. */
 #define X8_F  "02x"
 #define U16_F "u"
@@ -24,7 +34,9 @@
 #define X32_F "x"
 #define SZT_F "zu"
 
+#ifndef BYTE_ORDER
 #define BYTE_ORDER LITTLE_ENDIAN
+#endif
 
 /* Something lwIP took for impossible: counted and logged (kernel), or the end of the test. */
 void net_lwip_complain(const char *what, const char *file, int line);

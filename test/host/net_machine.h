@@ -1,0 +1,36 @@
+/* The machine around the network's stack, for hosted tests (test/unit/net_*_test.c): a clock that
+   the test moves, heaps that count and fail, boot options, and log lines that can be looked at.
+
+   There is one, as the stack has one state: a test that needs a fresh one forks
+   (net_machine_child). Wires, the devices of this machine, are test/host/net_wire.h. */
+#pragma once
+
+#include "test/host/executor.h"
+#include "test/host/harness.h"
+
+/* Begins the machine and the stack (net_start), with lo alone. */
+void net_machine_start(u64 seed);
+/* Before net_machine_start. */
+void net_machine_option(const char *name, const char *value);
+
+/* Applies what is queued; lets time pass, and applies what that brings. */
+void net_machine_run(void);
+void net_machine_pass(u64 ns);
+u64 net_machine_now(void);
+
+/* general_heap's: the n-th allocation from now on fails (0: none does). */
+void net_machine_fail(u64 n);
+/* Whether one did since then. */
+bool net_machine_failed(void);
+u64 net_machine_live(void); /* blocks */
+u64 net_machine_live_bytes(void);
+
+/* Whether a line that holds the text was logged since the last call of net_machine_log_clear. */
+bool net_machine_logged(const char *text);
+void net_machine_log_clear(void);
+
+/* Runs body in a child; its tests count as one here, which says `what`. */
+void net_machine_child(const char *what, void (*body)(void));
+/* In a child: a line, and the end of the child, when the condition does not hold. */
+void net_machine_must(bool condition, const char *file, int line, const char *text);
+#define net_must(condition) net_machine_must((condition), __FILE__, __LINE__, #condition)
