@@ -11,4 +11,10 @@ same "sockets of the machine itself" "$WORK/files" /dev/null "$WORK/unix"
 OPTIONS=(-c 2)
 same "sockets of the machine itself, with two CPUs" "$WORK/files" /dev/null "$WORK/unix"
 
+OPTIONS=()
+cp "$programs/socket_inet" "$WORK/inet"
+same "TCP and UDP" "$WORK/files" /dev/null "$WORK/inet"
+OPTIONS=(-c 2)
+same "TCP and UDP, with two CPUs" "$WORK/files" /dev/null "$WORK/inet"
+
 finish
