@@ -183,7 +183,8 @@ static s64 datagram_copy(struct socket_inet *i, struct transfer *x, u64 bytes)
         net_udp_received_piece(i->udp, at, &memory, &piece);
         if (!piece)
             break;
-        piece = min(min(piece, bytes - at), x->left);
+        piece = min(piece, bytes - at);
+        piece = min(piece, x->left);
         s64 r = transfer_out(x, memory, piece, &copied);
         if (r) {
             transfer_return_to(x, &before);
