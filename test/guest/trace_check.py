@@ -1,8 +1,8 @@
-"""Looks at a trace that `thunk run --trace` wrote: trace_check.py TRACE [STRACE [CALL...]].
+"""Looks at a trace that `thunk run --trace` wrote: trace_check.py TRACE [STRACE].
 
-Every span ends on its track, stamps rise, nothing was lost; with STRACE, the standard error of the
-same program under --strace, the calls of both are the same in number, but for those named.  The first complaint of each
-kind is printed, and a summary: "name count" lines on standard output."""
+Every span ends on its track, stamps rise, nothing was lost; with STRACE, the standard error of that
+run under --strace too, the calls of both are the same in number.  The first complaint of each kind
+is printed, and a summary: "name count" lines on standard output."""
 import collections
 import json
 import re
@@ -92,7 +92,7 @@ for (category, name, process), count in sorted(names.items()):
         print("thread-call", name, count)
 if len(sys.argv) > 2:
     expected = calls_of_strace(sys.argv[2])
-    for name in sorted((set(calls) | set(expected)) - set(sys.argv[3:])):
+    for name in sorted(set(calls) | set(expected)):
         if calls[name] != expected[name]:
             complain(f"{name}: {calls[name]} times in the trace, {expected[name]} in strace")
 for text in complaints:
