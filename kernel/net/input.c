@@ -76,8 +76,10 @@ static struct pbuf *packet_gathered(struct pbuf *p)
     if (!p->next || p->len >= HEADERS_MOST)
         return p;
     struct pbuf *whole = pbuf_clone(PBUF_RAW, PBUF_RAM, p);
-    if (whole)
-        whole->flags = p->flags;
+    if (whole) {
+        whole->if_idx = p->if_idx;
+        whole->flags |= p->flags & (PBUF_FLAG_LLBCAST | PBUF_FLAG_LLMCAST);
+    }
     pbuf_free(p);
     return whole;
 }
