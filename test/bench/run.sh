@@ -88,9 +88,9 @@ row "kernel, stripped, KB" "$((bytes / 1000))" "$((linux_bytes / 1000)) (compres
 
 # --- instructions per operation --------------------------------------------------------------------------
 say "counting instructions in Thunk and in the Linux guest"
-timeout 300 "$thunk" run --accel tcg --qemu-arg -icount --qemu-arg shift=0,sleep=off "$guest/calls" \
+timeout 300 "$thunk" run --net none --accel tcg --qemu-arg -icount --qemu-arg shift=0,sleep=off "$guest/calls" \
     >"$work/calls.thunk" 2>"$work/calls.err" || say "bench: calls in Thunk: status $?: $(head -1 "$work/calls.err")"
-timeout 300 "$thunk" run --accel tcg --qemu-arg -icount --qemu-arg shift=0,sleep=off "$guest/threads" \
+timeout 300 "$thunk" run --net none --accel tcg --qemu-arg -icount --qemu-arg shift=0,sleep=off "$guest/threads" \
     >>"$work/calls.thunk" 2>"$work/threads.err" || say "bench: threads in Thunk: status $?: $(head -1 "$work/threads.err")"
 for program in calls threads; do
     timeout 600 bash -c "$(declare -f linux_guest); linux_guest q35 $linux/$program.cpio ${icount[*]}" 2>/dev/null |
@@ -109,15 +109,17 @@ call_row "read 1 byte of /dev/zero" read_zero_1 250
 call_row "write 1 byte to /dev/null" write_null_1 250
 call_row "pread cached, 1 byte (issue: 600)" pread_1 500
 call_row "pread cached, 4 KiB" pread_4096 950
-call_row "open + close" open_close 2500
-call_row "stat" stat 1400
+call_row "open + close, a path of six components" open_close 2500
+call_row "stat, a path of six components" stat 1400
 call_row "pipe write + read, one thread" pipe 900
 call_row "eventfd write + read" eventfd 600
+call_row "epoll_wait, one ready of one" epoll_wait 350
 call_row "sched_yield, one thread" sched_yield 600
 call_row "sched_yield, two threads" yield_two 600
 call_row "futex wake without waiter" futex_wake 200
 call_row "futex ping-pong, two threads, there and back" futex 2000
 call_row "pipe ping-pong, two threads, there and back" pipe_pair 4000
+call_row "unix-socket ping-pong, two threads, there and back" socket_pair 5000
 call_row "thread create + join" thread 12000
 call_row "mmap + touch + munmap, 4 KiB" mmap_4096 6000
 call_row "mmap + touch + munmap, 64 MiB" mmap_64m 12000000

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@ enum { ROUNDS = 1000, WARM_UP = 50, ACROSS_ROUNDS = 500, ACROSS_RUNS = 7 };
 typedef uint64_t (*stamp)(void);
 
 static int rounds_now;
-static int there[2], back[2];
+static int there[2], back[2], sockets[2];
 static uint32_t turn; /* futex: 0: the first thread's, 1: the second's */
 
 static uint64_t instructions(void)
@@ -104,6 +105,18 @@ static void pipe_second(void)
 {
     for (int i = 0; i < rounds_now; i++)
         byte_move(there[0], back[1], 0);
+}
+
+static void socket_first(void)
+{
+    for (int i = 0; i < rounds_now; i++)
+        byte_move(sockets[0], sockets[0], 1);
+}
+
+static void socket_second(void)
+{
+    for (int i = 0; i < rounds_now; i++)
+        byte_move(sockets[1], sockets[1], 0);
 }
 
 static void yield_side(void)
@@ -216,6 +229,10 @@ int main(void)
         count_wake();
         pair_count("futex", futex_first, futex_second, 1);
         pair_count("pipe_pair", pipe_first, pipe_second, 1);
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) < 0)
+            printf("socket_pair - errno %d\n", errno);
+        else
+            pair_count("socket_pair", socket_first, socket_second, 1);
         count_start_and_join();
     }
     puts("end");
