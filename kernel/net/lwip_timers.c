@@ -114,8 +114,11 @@ static u32 state_interval(const struct tcp_pcb *pcb)
 
 static s32 pcb_left(const struct tcp_pcb *pcb, u32 now)
 {
-    s32 left = left_to_send(pcb, now);
     u32 interval = state_interval(pcb);
+    /* Nothing else is done in TIME-WAIT: pcb_tick. */
+    if (pcb->state == TIME_WAIT)
+        return left_until(pcb->tmr, interval, now);
+    s32 left = left_to_send(pcb, now);
     if (interval)
         left = min(left, left_until(pcb->tmr, interval, now));
     if (pcb->flags & TF_ACK_DELAY)
