@@ -96,16 +96,30 @@ s64 sys_getresgid(struct thread *t, u64 real, u64 effective, u64 saved)
     return three_zeros(t, real, effective, saved);
 }
 
-/* One supplementary group, 0, as a login of root has. */
 s64 sys_getgroups(struct thread *t, s32 most, u64 address)
 {
-    u32 group = 0;
-    if (most < 0)
+    struct process *p = t->process;
+    if (most < 0 || (most && (u32)most < p->group_count))
         return -EINVAL;
-    if (!most)
-        return 1;
-    s64 r = result_out(t, address, &group, sizeof(group));
-    return r ? r : 1;
+    s64 r = most ? result_out(t, address, p->groups, p->group_count * sizeof(u32)) : 0;
+    return r ? r : p->group_count;
+}
+
+/* They give root nothing that it has not got, so they are only remembered. */
+s64 sys_setgroups(struct thread *t, u64 count, u64 address)
+{
+    u32 groups[PROCESS_GROUPS_MOST];
+    if (count > PROCESS_GROUPS_MOST)
+        return -EINVAL;
+    s64 r = argument_in(t, groups, address, count * sizeof(u32));
+    if (r)
+        return r;
+    for (u64 i = 0; i < count; i++)
+        if (groups[i] == ~0u)
+            return -EINVAL;
+    memcpy(t->process->groups, groups, count * sizeof(u32));
+    t->process->group_count = (u32)count;
+    return 0;
 }
 
 s64 sys_getpgrp(struct thread *t)

@@ -95,8 +95,10 @@ static void status_text_of(struct thread *t, u32 index, struct text *to)
     text_add(to, "Name:\t%s\nUmask:\t%04o\nState:\tR (running)\n", p->name, p->umask);
     text_add(to, "Tgid:\t%u\nNgid:\t0\nPid:\t%u\nPPid:\t%u\nTracerPid:\t0\n", p->pid, p->pid,
              p->parent_pid);
-    text_add(to, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t%u\nGroups:\t0 \n",
-             p->files->capacity);
+    text_add(to, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t%u\nGroups:\t", p->files->capacity);
+    for (u32 i = 0; i < p->group_count; i++)
+        text_add(to, "%u ", p->groups[i]);
+    text_add(to, "%s\n", p->group_count ? "" : " ");
     status_text_memory(p, to);
     text_add(to, "Threads:\t%u\nSigQ:\t0/1024\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n",
              p->thread_count, t->signal_pending, p->signals.pending, t->signal_mask);

@@ -22,6 +22,7 @@ struct process *process_create(struct filesystem *fs, process_ended ended)
     p->parent_pid = FIRST_PID - 1;
     p->fs = fs;
     p->umask = 022;
+    p->group_count = 1; /* 0, as a login of root has */
     p->ended = ended;
     p->started_ns = clock_monotonic_ns();
     list_init(&p->threads);

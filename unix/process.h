@@ -17,20 +17,24 @@ struct fd_table; /* unix/descriptor.h: the file side's */
 
 #define PROCESS_PATH_MOST 4096 /* bytes of a path with its terminator: PATH_MAX */
 
+#define PROCESS_GROUPS_MOST 32
+
 struct process {
     struct spinlock lock; /* rank PROCESS */
     u32 pid;              /* [I] */
     u32 parent_pid;       /* [I] */
     struct user_memory memory;
-    struct list threads;              /* [lock] of struct thread */
-    u32 thread_count;                 /* [lock] */
-    struct scope scope;               /* the threads' scopes are parts of it */
-    u32 next_tid;                     /* [lock] */
-    struct filesystem *fs;            /* [I] */
-    struct fd_table *files;           /* the file side's, from files_create */
-    struct inode *root;               /* held */
-    struct inode *cwd;                /* held; the file side changes it */
-    u32 umask;                        /* the file side's */
+    struct list threads;             /* [lock] of struct thread */
+    u32 thread_count;                /* [lock] */
+    struct scope scope;              /* the threads' scopes are parts of it */
+    u32 next_tid;                    /* [lock] */
+    struct filesystem *fs;           /* [I] */
+    struct fd_table *files;          /* the file side's, from files_create */
+    struct inode *root;              /* held */
+    struct inode *cwd;               /* held; the file side changes it */
+    u32 umask;                       /* the file side's */
+    u32 groups[PROCESS_GROUPS_MOST]; /* the supplementary ones: unix/identity.c */
+    u32 group_count;
     struct inode *executable;         /* held: /proc/self/exe */
     char path[PROCESS_PATH_MOST];     /* absolute path of the program: /proc/self/exe, messages */
     char name[16];                    /* comm: prctl(PR_SET_NAME) */

@@ -43,6 +43,14 @@ OPTIONS=()
 cp "$programs/syscalls_shm" "$WORK/shm"
 same "shared memory and timers" "$WORK/files" /dev/null "$WORK/shm"
 
+# It takes root to set them.
+if [ "$(id -u)" = 0 ]; then
+    cp "$programs/syscalls_groups" "$WORK/groups"
+    same "supplementary groups" "$WORK/files" /dev/null "$WORK/groups"
+else
+    skip "supplementary groups" "only root may change them here"
+fi
+
 cp "$programs/syscalls_epoll" "$WORK/epoll"
 same "epoll, eventfd, poll and select" "$WORK/files" /dev/null "$WORK/epoll"
 
