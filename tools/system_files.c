@@ -18,11 +18,19 @@ static void file_add(struct tree *t, const char *path, const char *text)
         tree_add_memory(t, path, text, strlen(text), 0644);
 }
 
+static void folder_add(struct tree *t, const char *path, u32 mode)
+{
+    if (!tree_lookup(t, path))
+        tree_add_folder(t, path, mode);
+}
+
 void system_files_add(struct tree *t, const char *hostname, bool users)
 {
     if (users) {
         file_add(t, "/etc/passwd", passwd);
         file_add(t, "/etc/group", group);
+        folder_add(t, "/tmp", 01777);
+        folder_add(t, "/run", 0755);
     }
     file_add(t, "/etc/hosts",
              text_of("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"

@@ -274,6 +274,11 @@ void tree_add_memory(struct tree *t, const char *guest, const void *data, u64 by
     e->mode = mode;
 }
 
+void tree_add_folder(struct tree *t, const char *guest, u32 mode)
+{
+    entry_place(t, guest, INODE_DIRECTORY)->mode = mode;
+}
+
 void tree_add_symlink(struct tree *t, const char *guest, const char *target)
 {
     struct tree_entry *e = entry_place(t, guest, INODE_SYMLINK);

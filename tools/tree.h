@@ -39,6 +39,7 @@ void tree_add(struct tree *t, const char *host, const char *guest);
 void tree_add_as_here(struct tree *t, const char *path);
 
 void tree_add_memory(struct tree *t, const char *guest, const void *data, u64 bytes, u32 mode);
+void tree_add_folder(struct tree *t, const char *guest, u32 mode);
 void tree_add_symlink(struct tree *t, const char *guest, const char *target);
 
 /* The entry that `path` names, symlinks followed; NULL when there is none. */
