@@ -72,6 +72,8 @@ struct vnet_pool {
     u64 bytes, bytes_most; /* of all buffers and copies that there are */
     struct net_buffer *free;
     u32 free_count;
+    struct net_buffer *free_copies;
+    u32 free_copy_count;
     u32 lent;     /* buffers and copies that the network has */
     bool starved; /* a ring was not filled: the next buffer that comes back is awaited */
 };

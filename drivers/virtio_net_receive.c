@@ -18,6 +18,7 @@
 #define PASS_FRAMES    64  /* handed up at once; then others get their turn */
 #define COPIED_BYTES   256 /* a frame up to that size is copied */
 #define FREE_BUFFERS   128 /* kept by the pool */
+#define FREE_COPIES    64
 #define SMALL_MACHINE  (64 * MiB)
 #define BUFFER_SMALL   2048u
 #define BUFFER_LARGE   4096u
@@ -32,7 +33,11 @@ struct vnet_copy {
     u32 allocated;
     u8 bytes[];
 };
-#define COPY_MOST (2048 - sizeof(struct vnet_copy) - COPY_ALIGNMENT) /* the slabs' largest */
+#define COPY_LARGE 2048u /* the slabs' largest */
+#define COPY_SMALL 384u  /* the pool keeps some of that size */
+#define COPY_MOST  (COPY_LARGE - sizeof(struct vnet_copy) - COPY_ALIGNMENT)
+_Static_assert(COPIED_BYTES + sizeof(struct vnet_copy) + COPY_ALIGNMENT <= COPY_SMALL,
+               "small copies are large enough");
 
 /* --- the pool --------------------------------------------------------------------------------- */
 
@@ -84,10 +89,40 @@ static void pool_give(struct vnet_pool *pool, struct vnet_buffer *b)
     pool->free_count++;
 }
 
+/* Memory for a copy, `bytes` with the struct; its release is set. */
+static struct vnet_copy *copy_take(struct vnet *n, u32 bytes)
+{
+    struct vnet_pool *pool = &n->pool;
+    struct net_buffer *b = pool->free_copies;
+    if (likely(b && bytes <= COPY_SMALL)) {
+        pool->free_copies = b->next;
+        pool->free_copy_count--;
+        return container_of(b, struct vnet_copy, net);
+    }
+    bytes = bytes <= COPY_SMALL ? COPY_SMALL : COPY_LARGE;
+    if (pool->bytes + bytes > pool->bytes_most)
+        return NULL;
+    struct vnet_copy *c = allocate(general_heap, bytes);
+    if (!c)
+        return NULL;
+    pool->bytes += bytes;
+    c->allocated = bytes;
+    c->net.release = &n->release_copy;
+    return c;
+}
+
+static void copy_end(struct vnet_pool *pool, struct vnet_copy *c)
+{
+    pool->bytes -= c->allocated;
+    deallocate(general_heap, c, c->allocated);
+}
+
 void virtio_net_pool_empty(struct vnet *n)
 {
     while (n->pool.free_count > 0)
         buffer_end(&n->pool, pool_take(n));
+    while (n->pool.free_copy_count > 0)
+        copy_end(&n->pool, copy_take(n, COPY_SMALL));
 }
 
 static bool pair_starves(const struct vnet_pair *p)
@@ -109,11 +144,16 @@ closure_method(net_buffer_release, vnet_release, struct vnet, release, struct ne
 closure_method(net_buffer_release, vnet_release_copy, struct vnet, release_copy,
                struct net_buffer *b)
 {
-    struct vnet *n = owner();
+    struct vnet_pool *pool = &owner()->pool;
     struct vnet_copy *c = container_of(b, struct vnet_copy, net);
-    n->pool.lent--;
-    n->pool.bytes -= c->allocated;
-    deallocate(general_heap, c, c->allocated);
+    pool->lent--;
+    if (c->allocated != COPY_SMALL || pool->free_copy_count >= FREE_COPIES) {
+        copy_end(pool, c);
+        return;
+    }
+    b->next = pool->free_copies;
+    pool->free_copies = b;
+    pool->free_copy_count++;
 }
 
 /* --- the ring --------------------------------------------------------------------------------- */
@@ -124,15 +164,15 @@ static void buffer_post(struct vnet_pair *p, struct vnet_buffer *b)
     struct virtqueue *q = &p->receive;
     u64 header = b->physical + VNET_FRAME_OFFSET - n->header_bytes;
     u32 bytes = n->pool.buffer_bytes - VNET_FRAME_OFFSET;
-    virtqueue_chain_begin(q, &b->chain);
-    if (unlikely(n->header_apart)) {
-        virtqueue_chain_writable(q, &b->chain, header, n->header_bytes);
-        virtqueue_chain_writable(q, &b->chain, header + n->header_bytes, bytes);
-    } else {
-        virtqueue_chain_writable(q, &b->chain, header, n->header_bytes + bytes);
-    }
-    virtqueue_chain_submit(q, &b->chain);
     p->posted++;
+    if (likely(!n->header_apart)) {
+        virtqueue_chain_give(q, &b->chain, header, n->header_bytes + bytes);
+        return;
+    }
+    virtqueue_chain_begin(q, &b->chain);
+    virtqueue_chain_writable(q, &b->chain, header, n->header_bytes);
+    virtqueue_chain_writable(q, &b->chain, header + n->header_bytes, bytes);
+    virtqueue_chain_submit(q, &b->chain);
 }
 
 bool virtio_net_fill(struct vnet_pair *p)
@@ -260,19 +300,13 @@ static bool frame_read(struct vnet_pair *p, struct net_frame_in *f)
    memory, and nothing was done. */
 static bool frame_copy(struct vnet_pair *p, struct net_frame_in *f)
 {
-    struct vnet *n = p->net;
-    u32 bytes = (u32)sizeof(struct vnet_copy) + COPY_ALIGNMENT + f->bytes;
-    struct vnet_copy *c = NULL;
-    if (n->pool.bytes + bytes <= n->pool.bytes_most)
-        c = allocate(general_heap, bytes);
+    struct vnet_copy *c =
+        copy_take(p->net, (u32)sizeof(struct vnet_copy) + COPY_ALIGNMENT + f->bytes);
     if (!c)
         return false;
-    n->pool.bytes += bytes;
-    c->allocated = bytes;
     c->net.next = NULL;
     c->net.data = c->bytes + COPY_ALIGNMENT;
     c->net.bytes = f->bytes;
-    c->net.release = &n->release_copy;
     u8 *to = c->net.data;
     for (const struct net_buffer *b = f->buffers; b; b = b->next) {
         memcpy(to, b->data, b->bytes);

@@ -221,13 +221,15 @@ static void start_log(const struct vnet *n)
 {
     const u8 *a = n->device.hardware_address;
     u32 offloads = n->device.offloads;
-    log_info("%s: %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, %u queue pairs of %u, checksums%s%s, "
-             "segments%s%s%s, %s buffers, link %s",
-             n->virtio->name, a[0], a[1], a[2], a[3], a[4], a[5], n->device.mtu, n->pair_count,
-             n->pairs_offered, offloads & NET_CHECKSUM_OUT ? " out" : "",
-             offloads & NET_CHECKSUM_IN ? " in" : "", offloads & NET_SEGMENT_V4 ? " v4" : "",
-             offloads & NET_SEGMENT_V6 ? " v6" : "", offloads & NET_LARGE_IN ? " in" : "",
-             n->mergeable ? "mergeable" : "single", n->device.link_up ? "up" : "down");
+    log_info("%s: %02x:%02x:%02x:%02x:%02x:%02x, MTU %u, link %s, queue pairs %u of %u, %s "
+             "buffers%s%s%s%s%s",
+             n->virtio->name, a[0], a[1], a[2], a[3], a[4], a[5], n->device.mtu,
+             n->device.link_up ? "up" : "down", n->pair_count, n->pairs_offered,
+             n->mergeable ? "mergeable" : "single",
+             offloads & NET_CHECKSUM_OUT ? ", checksums out" : "",
+             offloads & NET_CHECKSUM_IN ? ", checksums in" : "",
+             offloads & NET_SEGMENT_V4 ? ", TSO4" : "", offloads & NET_SEGMENT_V6 ? ", TSO6" : "",
+             offloads & NET_LARGE_IN ? ", large frames in" : "");
 }
 
 status virtio_net_start(struct virtio_device *d, net_attach attach)

@@ -154,8 +154,8 @@ void virtqueue_chain_begin(struct virtqueue *q, struct virtqueue_chain *c)
         c->head = descriptor_take(q);
 }
 
-static void chain_add(struct virtqueue *q, struct virtqueue_chain *c, u64 address, u32 bytes,
-                      u16 flags)
+static inline void chain_add(struct virtqueue *q, struct virtqueue_chain *c, u64 address, u32 bytes,
+                             u16 flags)
 {
     struct virtio_descriptor *d;
     if (chain_is_indirect(q, c)) {
@@ -195,6 +195,25 @@ void virtqueue_chain_writable(struct virtqueue *q, struct virtqueue_chain *c, u6
     c->writable_bytes += bytes;
 }
 
+static void chain_show(struct virtqueue *q, struct virtqueue_chain *c)
+{
+    q->owner[c->head] = c;
+    q->flying++;
+    q->available->ring[q->available_next & (q->size - 1)] = c->head;
+    q->available_next++;
+}
+
+void virtqueue_chain_give(struct virtqueue *q, struct virtqueue_chain *c, u64 address, u32 bytes)
+{
+    assert(!c->table);
+    c->head = c->last = descriptor_take(q);
+    c->count = 1;
+    c->writable_bytes = bytes;
+    q->descriptors[c->head] =
+        (struct virtio_descriptor){.address = address, .bytes = bytes, .flags = DESCRIPTOR_WRITE};
+    chain_show(q, c);
+}
+
 void virtqueue_chain_submit(struct virtqueue *q, struct virtqueue_chain *c)
 {
     assert(c->count > 0);
@@ -203,10 +222,7 @@ void virtqueue_chain_submit(struct virtqueue *q, struct virtqueue_chain *c)
             (struct virtio_descriptor){.address = c->table_physical,
                                        .bytes = c->count * (u32)sizeof(struct virtio_descriptor),
                                        .flags = DESCRIPTOR_INDIRECT};
-    q->owner[c->head] = c;
-    q->flying++;
-    q->available->ring[q->available_next & (q->size - 1)] = c->head;
-    q->available_next++;
+    chain_show(q, c);
 }
 
 /* virtio 1.2, 2.7.10 and 2.7.13.4.1 */

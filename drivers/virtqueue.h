@@ -109,6 +109,9 @@ void virtqueue_chain_writable(struct virtqueue *q, struct virtqueue_chain *c, u6
                               u32 bytes);
 void virtqueue_chain_submit(struct virtqueue *q, struct virtqueue_chain *c);
 
+/* All of that for a chain of one buffer that the device writes, which lies in the ring. */
+void virtqueue_chain_give(struct virtqueue *q, struct virtqueue_chain *c, u64 address, u32 bytes);
+
 /* True when the device wants to be told of what was submitted since it was last asked. */
 bool virtqueue_must_notify(struct virtqueue *q);
 void virtqueue_notify(struct virtqueue *q);

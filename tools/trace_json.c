@@ -1,8 +1,9 @@
 /* The trace as Chrome's trace events, which Perfetto and chrome://tracing open: see trace.h.
 
-   Three processes: the CPUs, a track each, with what they run; the program's threads, a track each,
-   with their system calls; the disk, with its requests from submission to completion.  Each event
-   is written as it is made, so that a long trace needs no memory.  Every span that began ends:
+   Four processes: the CPUs, a track each, with what they run; the program's threads, a track each,
+   with their system calls; the disk, with its requests from submission to completion; the network,
+   with its frames, those that are sent until the device is done with them.  Each event is written
+   as it is made, so that a long trace needs no memory.  Every span that began ends:
    those that were open when the machine ended, at the last record. */
 #include "runtime/block.h"
 #include "tools/say.h"
@@ -14,7 +15,7 @@
 
 #define TRACE_CPUS 64
 
-enum { PROCESS_CPUS = 1, PROCESS_THREADS, PROCESS_DISK };
+enum { PROCESS_CPUS = 1, PROCESS_THREADS, PROCESS_DISK, PROCESS_NET };
 
 struct open_call {
     u64 thread;
@@ -26,6 +27,7 @@ struct open_request {
     u64 id;
     u64 serial; /* ids come again, serials do not */
     const char *name;
+    u32 process; /* the disk or the network */
 };
 
 struct writer {
@@ -220,16 +222,33 @@ static void call_visit(struct writer *w, const struct trace_event_seen *e)
                 json_pack("{s:I}", "number", (json_int_t)e->values[1]));
 }
 
-/* --- block requests --------------------------------------------------------------------------- */
+/* --- what devices do -------------------------------------------------------------------------- */
 
-static json_t *request_event(const char *phase, u64 serial, u64 ns)
+static const char *request_category(const struct open_request *r)
 {
-    json_t *event = event_new(phase, PROCESS_DISK, 1, ns);
-    json_object_set_new(event, "id", json_integer((json_int_t)serial));
+    return r->process == PROCESS_DISK ? "disk" : "network";
+}
+
+static json_t *request_event(const char *phase, const struct open_request *r, u64 ns)
+{
+    json_t *event = event_new(phase, r->process, 1, ns);
+    json_object_set_new(event, "id", json_integer((json_int_t)r->serial));
     return event;
 }
 
-static void request_begin(struct writer *w, const struct trace_event_seen *e)
+static void request_open(struct writer *w, const struct trace_event_seen *e, u32 process,
+                         const char *name, json_t *args)
+{
+    if (w->request_count == w->request_room) {
+        w->request_room = w->request_room ? 2 * w->request_room : 64;
+        w->requests = must_grow(w->requests, w->request_room * sizeof(*w->requests));
+    }
+    struct open_request r = {e->values[0], ++w->request_serial, name, process};
+    w->requests[w->request_count++] = r;
+    begin_write(w, request_event("b", &r, e->ns), request_category(&r), r.name, args);
+}
+
+static void block_begin(struct writer *w, const struct trace_event_seen *e)
 {
     static const char *const operations[] = {[BLOCK_READ] = "read",
                                              [BLOCK_WRITE] = "write",
@@ -237,37 +256,54 @@ static void request_begin(struct writer *w, const struct trace_event_seen *e)
                                              [BLOCK_DISCARD] = "discard"};
     u64 operation = e->values[2] >> TRACE_BLOCK_SHIFT;
     u64 sectors = e->values[2] & ((1ull << TRACE_BLOCK_SHIFT) - 1);
-    if (w->request_count == w->request_room) {
-        w->request_room = w->request_room ? 2 * w->request_room : 64;
-        w->requests = must_grow(w->requests, w->request_room * sizeof(*w->requests));
-    }
-    struct open_request r = {e->values[0], ++w->request_serial,
-                             operation < countof(operations) ? operations[operation] : "?"};
-    w->requests[w->request_count++] = r;
-    begin_write(w, request_event("b", r.serial, e->ns), "disk", r.name,
-                json_pack("{s:I, s:I}", "sector", (json_int_t)e->values[1], "sectors",
-                          (json_int_t)sectors));
+    request_open(w, e, PROCESS_DISK, operation < countof(operations) ? operations[operation] : "?",
+                 json_pack("{s:I, s:I}", "sector", (json_int_t)e->values[1], "sectors",
+                           (json_int_t)sectors));
 }
 
-static void request_end(struct writer *w, u32 i, u64 ns, json_t *args)
+static void request_close(struct writer *w, u32 i, u64 ns, json_t *args)
 {
-    begin_write(w, request_event("e", w->requests[i].serial, ns), "disk", w->requests[i].name,
-                args);
+    struct open_request r = w->requests[i];
+    begin_write(w, request_event("e", &r, ns), request_category(&r), r.name, args);
     w->requests[i] = w->requests[--w->request_count];
 }
 
-static void request_visit(struct writer *w, const struct trace_event_seen *e)
+static void request_end(struct writer *w, const struct trace_event_seen *e, u32 process,
+                        json_t *args)
 {
-    if (e->event == TRACE_BLOCK_BEGIN) {
-        request_begin(w, e);
-        return;
-    }
     for (u32 i = 0; i < w->request_count; i++) {
-        if (w->requests[i].id == e->values[0]) {
-            request_end(w, i, e->ns, json_pack("{s:I}", "errno", (json_int_t)e->values[1]));
+        if (w->requests[i].id == e->values[0] && w->requests[i].process == process) {
+            request_close(w, i, e->ns, args);
             return;
         }
     }
+    json_decref(args);
+}
+
+static json_t *frame_args(u64 bytes, u64 segment)
+{
+    return json_pack("{s:I, s:I}", "bytes", (json_int_t)bytes, "segment", (json_int_t)segment);
+}
+
+static void received_write(struct writer *w, const struct trace_event_seen *e)
+{
+    json_t *event = event_new("i", PROCESS_NET, 1, e->ns);
+    json_object_set_new(event, "s", json_string("t"));
+    begin_write(w, event, "network", "received", frame_args(e->values[0], e->values[1]));
+}
+
+static void device_visit(struct writer *w, const struct trace_event_seen *e)
+{
+    if (e->event == TRACE_BLOCK_BEGIN)
+        block_begin(w, e);
+    else if (e->event == TRACE_BLOCK_END)
+        request_end(w, e, PROCESS_DISK, json_pack("{s:I}", "errno", (json_int_t)e->values[1]));
+    else if (e->event == TRACE_NET_OUT_BEGIN)
+        request_open(w, e, PROCESS_NET, "sent", frame_args(e->values[1], e->values[2]));
+    else if (e->event == TRACE_NET_OUT_END)
+        request_end(w, e, PROCESS_NET, NULL);
+    else if (e->event == TRACE_NET_IN)
+        received_write(w, e);
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */
@@ -278,8 +314,8 @@ closure_method(trace_visitor, json_visit, struct writer, visit, const struct tra
     cpu_visit(w, e);
     if (e->event == TRACE_SYSCALL_BEGIN || e->event == TRACE_SYSCALL_END)
         call_visit(w, e);
-    else if (e->event == TRACE_BLOCK_BEGIN || e->event == TRACE_BLOCK_END)
-        request_visit(w, e);
+    else
+        device_visit(w, e);
 }
 
 static void all_end(struct writer *w)
@@ -291,7 +327,7 @@ static void all_end(struct writer *w)
     for (u32 i = 0; i < w->thread_count; i++)
         call_end(w, &w->threads[i], ns, json_pack("{s:b}", "unfinished", 1));
     while (w->request_count)
-        request_end(w, w->request_count - 1, ns, json_pack("{s:b}", "unfinished", 1));
+        request_close(w, w->request_count - 1, ns, json_pack("{s:b}", "unfinished", 1));
 }
 
 bool trace_write_json(const struct trace_file *f, FILE *to, const char *title)
@@ -304,6 +340,7 @@ bool trace_write_json(const struct trace_file *f, FILE *to, const char *title)
     label_write(w, "process_name", PROCESS_CPUS, 0, text_of("CPUs"));
     label_write(w, "process_name", PROCESS_THREADS, 0, text_of("%s", title));
     label_write(w, "process_name", PROCESS_DISK, 0, text_of("disk"));
+    label_write(w, "process_name", PROCESS_NET, 0, text_of("network"));
     trace_walk(f, &w->visit);
     all_end(w);
     if (fprintf(to, "\n],\"otherData\":{\"records\":%llu,\"lost\":%llu,\"whole\":%s}}\n",
