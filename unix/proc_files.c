@@ -128,27 +128,7 @@ static void uuid_text(struct thread *t, u32 index, struct text *to)
 
 /* --- the tree --------------------------------------------------------------------------------- */
 
-#define DIRECTORY(variable, text, inode_number, above, list)                                       \
-    static const struct virtual_node variable = {.name = (text),                                   \
-                                                 .mode = S_IFDIR | 0555,                           \
-                                                 .number = (inode_number),                         \
-                                                 .parent = (above),                                \
-                                                 .children = (list)}
-#define TEXT(variable, label, inode_number, above, function)                                       \
-    static const struct virtual_node variable = {.name = (label),                                  \
-                                                 .mode = S_IFREG | 0444,                           \
-                                                 .number = (inode_number),                         \
-                                                 .parent = (above),                                \
-                                                 .text = (function)}
-#define CONSTANT(variable, label, inode_number, above, literal)                                    \
-    static const struct virtual_node variable = {.name = (label),                                  \
-                                                 .mode = S_IFREG | 0444,                           \
-                                                 .number = (inode_number),                         \
-                                                 .parent = (above),                                \
-                                                 .constant = literal}
-
-static const struct virtual_node proc_sys, sys_kernel, sys_fs, sys_vm, sys_net, net_core,
-    kernel_random;
+static const struct virtual_node sys_kernel, sys_fs, sys_vm, kernel_random;
 
 TEXT(random_boot_id, "boot_id", 40, &kernel_random, boot_id_text);
 TEXT(random_uuid, "uuid", 41, &kernel_random, uuid_text);
@@ -180,15 +160,13 @@ CONSTANT(vm_max_map_count, "max_map_count", 65, &sys_vm, "65530\n");
 static const struct virtual_node *const vm_children[] = {&vm_overcommit, &vm_max_map_count, NULL};
 DIRECTORY(sys_vm, "vm", 66, &proc_sys, vm_children);
 
-CONSTANT(core_somaxconn, "somaxconn", 67, &net_core, "4096\n");
-static const struct virtual_node *const core_children[] = {&core_somaxconn, NULL};
-DIRECTORY(net_core, "core", 68, &sys_net, core_children);
-static const struct virtual_node *const net_children[] = {&net_core, NULL};
-DIRECTORY(sys_net, "net", 69, &proc_sys, net_children);
-
-static const struct virtual_node *const sys_children[] = {&sys_fs, &sys_kernel, &sys_net, &sys_vm,
-                                                          NULL};
-DIRECTORY(proc_sys, "sys", 70, &virtual_proc, sys_children);
+static const struct virtual_node *const sys_children[] = {&sys_fs, &sys_kernel, &proc_sys_net,
+                                                          &sys_vm, NULL};
+const struct virtual_node proc_sys = {.name = "sys",
+                                      .mode = S_IFDIR | 0555,
+                                      .number = 70,
+                                      .parent = &virtual_proc,
+                                      .children = sys_children};
 
 /* The machine's own options are no business of the program. */
 CONSTANT(proc_cmdline, "cmdline", 71, &virtual_proc, "\n");
@@ -220,10 +198,9 @@ static const struct virtual_node proc_mounts = {.name = "mounts",
                                                 .target = mounts_target};
 
 static const struct virtual_node *const proc_children[] = {
-    &proc_cmdline, &proc_cpuinfo, &proc_devices,     &proc_filesystems,
-    &proc_loadavg, &proc_meminfo, &proc_mounts,      &proc_self,
-    &proc_stat,    &proc_sys,     &proc_thread_self, &proc_uptime,
-    &proc_version, NULL};
+    &proc_cmdline, &proc_cpuinfo,     &proc_devices, &proc_filesystems, &proc_loadavg,
+    &proc_meminfo, &proc_mounts,      &proc_net,     &proc_self,        &proc_stat,
+    &proc_sys,     &proc_thread_self, &proc_uptime,  &proc_version,     NULL};
 
 const struct virtual_node virtual_proc = {.name = "proc",
                                           .mode = S_IFDIR | 0555,
@@ -249,7 +226,7 @@ static const struct virtual_node *const system_children[] = {&system_cpu, NULL};
 DIRECTORY(devices_system, "system", 8, &sys_devices, system_children);
 static const struct virtual_node *const devices_children[] = {&devices_system, NULL};
 DIRECTORY(sys_devices, "devices", 9, &virtual_sys, devices_children);
-static const struct virtual_node *const sysfs_children[] = {&sys_devices, NULL};
+static const struct virtual_node *const sysfs_children[] = {&sys_class, &sys_devices, NULL};
 
 const struct virtual_node virtual_sys = {
     .name = "sys", .mode = S_IFDIR | 0555, .number = 1, .children = sysfs_children};
