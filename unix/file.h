@@ -143,6 +143,7 @@ struct transfer {
     bool writing;
     bool waiting;     /* the file is held */
     bool from_kernel; /* `at` is memory of the kernel's: sendfile writes a page of the cache */
+    bool more;        /* from_kernel: and more follows at once */
     bool turn;        /* between two steps of a write: file_turn_take */
     u32 room_tries;   /* waits for room in a row that did not help */
     u32 retries;      /* copies that failed at `at` although its page was said to be there */
@@ -160,6 +161,7 @@ struct transfer {
     struct status_handler waited;
     /* Gets the result of a transfer that had to wait; NULL: the system call returns it. */
     void (*finished)(struct transfer *x, s64 result);
+    struct page *page;              /* from_kernel: what holds the memory; NULL: copy it */
     struct socket_message *message; /* a socket's call (unix/socket.h) that is more than bytes */
     u64 deadline_ns;                /* of waiting for the file; 0: none */
 };
@@ -209,6 +211,7 @@ static inline void transfer_init(struct transfer *x, struct thread *t, struct fi
     x->retries = 0;
     x->room_tries = 0;
     x->from_kernel = false;
+    x->page = NULL;
     x->vectors_left = 0;
     x->vectors_allocated = 0;
     x->finished = NULL;

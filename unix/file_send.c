@@ -1,7 +1,7 @@
 /* sendfile and copy_file_range: pages of the cache are written to another file, one at a time, held
    while they are.  The receiving side is a transfer whose memory is the page; so whatever it waits
-   for (a full pipe, the console, room on the disk) comes back here.  Only files of the image can be
-   sent. */
+   for (a full pipe, the console, room on the disk) comes back here.  A TCP socket takes the page
+   itself, with a hold of its own (unix/socket_tcp.c).  Only files of the image can be sent. */
 #include "kernel/user_copy.h"
 #include "unix/descriptor.h"
 #include "unix/wait.h"
@@ -100,11 +100,13 @@ static s64 send_miss(struct send *s, u64 index, u64 pages)
 }
 
 /* Writes what the page holds of the rest.  SYSCALL_LATER: send_written gets the result. */
-static s64 send_page(struct send *s, u64 bytes)
+static s64 send_page(struct send *s, u64 bytes, bool more)
 {
     transfer_init(&s->x, s->thread, s->to);
     s->x.writing = true;
     s->x.from_kernel = true;
+    s->x.page = s->page;
+    s->x.more = more;
     s->x.finished = send_written;
     if (s->target.address) {
         s->x.keep_position = true;
@@ -126,7 +128,7 @@ static s64 send_steps(struct send *s)
         if (!s->page)
             return send_miss(s, index, (rest + PAGE_BYTES - 1) >> PAGE_ORDER);
         send_hold(s);
-        s64 r = send_page(s, min(rest, room));
+        s64 r = send_page(s, min(rest, room), rest > room);
         if (r == SYSCALL_LATER)
             return r;
         r = send_count(s, r);

@@ -4,6 +4,8 @@
 
 static const struct socket_operations socket_tcp;
 
+#define SEND_PAGE_LEAST 1024 /* bytes; less is cheaper to copy than to keep track of */
+
 #define LINUX_TIME_WAIT 6 /* include/net/tcp_states.h */
 
 closure_method(net_changed, tcp_changed, struct socket_inet, changed, u32 events)
@@ -235,13 +237,50 @@ static s64 tcp_send_stop(struct socket_inet *i, struct transfer *x, s64 error)
     return transfer_stop(x, error);
 }
 
+/* A page of a file that is sent as it lies in the cache; it stays what it is while the connection
+   or the device needs it, also when the file is cut or has gone. */
+struct sent_page {
+    struct thunk released;
+    struct page *page; /* held */
+};
+
+closure_method(thunk, sent_page_released, struct sent_page, released)
+{
+    struct sent_page *p = owner();
+    page_release(p->page);
+    deallocate(general_heap, p, sizeof(*p));
+}
+
+static s64 tcp_send_page(struct socket_inet *i, struct transfer *x)
+{
+    struct sent_page *p = allocate(general_heap, sizeof(*p));
+    if (!p)
+        return -ENOBUFS;
+    p->page = x->page;
+    page_hold(p->page);
+    init_method(&p->released, sent_page_released);
+    s64 r = syscall_status(
+        net_tcp_send_memory(i->tcp, (const void *)x->at, x->left, x->more, &p->released));
+    if (r) {
+        page_release(p->page);
+        deallocate(general_heap, p, sizeof(*p));
+        return tcp_send_stop(i, x, r);
+    }
+    transfer_skip(x, x->left);
+    if (!x->more)
+        net_tcp_push(i->tcp);
+    return (s64)x->done;
+}
+
 static s64 tcp_send(struct socket *s, struct transfer *x)
 {
     struct socket_inet *i = socket_inet_of(s);
-    bool more = socket_flags(x) & MSG_MORE;
+    bool more = x->from_kernel ? x->more : socket_flags(x) & MSG_MORE;
     s64 r = tcp_send_flags(socket_flags(x));
     if (r)
         return r;
+    if (x->page && x->left >= SEND_PAGE_LEAST)
+        return tcp_send_page(i, x);
     do {
         void *memory;
         u64 copied, bytes = x->left;
