@@ -225,6 +225,7 @@ void net_tcp_established(struct net_tcp *e)
     if (most && pcb->mss > most)
         pcb->mss = (u16_t)most;
     e->soft_error = STATUS_OK;
+    net_tcp_segments_size(pcb);
     net_tcp_window_begin(e);
     net_tcp_set_poll(e);
 }

@@ -142,6 +142,10 @@ bool net_tcp_is_writable(const struct net_tcp *e);
 /* Whether part of a segment is held back, and has been for too long. */
 void net_tcp_held_check(struct net_tcp *e);
 
+/* --- lwip_segments.c: how long segments may be, now that the MSS is known, or has changed ------
+ */
+void net_tcp_segments_size(struct tcp_pcb *pcb);
+
 /* --- tcp_receive.c -----------------------------------------------------------------------------
  */
 

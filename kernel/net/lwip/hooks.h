@@ -46,3 +46,11 @@ void net_lwip_list_remove(struct tcp_pcb **list, struct tcp_pcb *pcb);
 struct tcp_pcb *net_lwip_find(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote,
                               u16_t remote_port, u8_t interface);
 struct tcp_pcb_listen *net_lwip_find_listener(const ip_addr_t *local, u16_t port, u8_t interface);
+
+/* Added to lwIP by edits/93_segments.pl: kernel/net/lwip_segments.c.  A packet that begins with
+   room for so many bytes of options, and then refers to bytes of a segment's payload; NULL: no
+   memory. And: splits the first unsent segment when only a part of it fits into the window. */
+struct tcp_seg;
+struct tcp_pcb;
+struct pbuf *net_lwip_segment_slice(struct tcp_seg *seg, u16_t offset, u16_t bytes, u16_t options);
+void net_lwip_segment_fit(struct tcp_pcb *pcb, u32_t window);

@@ -1,0 +1,91 @@
+/* Large segments of TCP, which a device cuts: how long they may be, and how they are split where
+   only a part of one may be sent.  Declared in kernel/net/lwip/hooks.h; called by lwIP where
+   edits/93_segments.pl says so, and by the endpoints of TCP. */
+#include "kernel/net/internal.h"
+#include "kernel/net/lwip/hooks.h"
+#include "kernel/net/tcp_endpoint.h"
+#include "lwip/ip.h"
+#include "lwip/prot/ip4.h"
+#include "lwip/prot/ip6.h"
+
+#define PACKET_MOST  65535u /* bytes of IP */
+#define OPTIONS_MOST 40u
+
+/* The payload of a segment on the wire. */
+static u32 payload_most(const struct tcp_pcb *pcb)
+{
+    u32 options = tcp_is_flag_set(pcb, TF_TIMESTAMP) ? LWIP_TCP_OPT_LEN_TS_OUT : 0;
+    return pcb->mss > options + 1 ? pcb->mss - options : 1;
+}
+
+static bool device_cuts(const struct tcp_pcb *pcb)
+{
+    struct netif *way = ip_route(&pcb->local_ip, &pcb->remote_ip);
+    const struct net_link *l = way ? way->state : NULL;
+    if (!l || !l->device)
+        return false;
+    u32 needed = IP_IS_V6_VAL(pcb->remote_ip) ? NET_SEGMENT_V6 : NET_SEGMENT_V4;
+    return (l->device->offloads & needed) && (l->device->offloads & NET_CHECKSUM_OUT);
+}
+
+void net_tcp_segments_size(struct tcp_pcb *pcb)
+{
+    u32 payload = payload_most(pcb);
+    u32 options = pcb->mss - payload;
+    pcb->netif_hints.segment_bytes = (u16)payload;
+    pcb->net_segment_most = 0;
+    if (!device_cuts(pcb))
+        return;
+    u32 room = PACKET_MOST - IP6_HLEN - TCP_HLEN - OPTIONS_MOST;
+    pcb->net_segment_most = (u16)(room / payload * payload + options);
+}
+
+/* --- splitting -------------------------------------------------------------------------------- */
+
+/* The pbuf of a chain that holds the byte *offset of it; *offset is then within it. */
+static struct pbuf *pbuf_at(struct pbuf *p, u32 *offset)
+{
+    while (p && *offset >= p->len) {
+        *offset -= p->len;
+        p = p->next;
+    }
+    return p;
+}
+
+struct pbuf *net_lwip_segment_slice(struct tcp_seg *seg, u16_t offset, u16_t bytes, u16_t options)
+{
+    struct pbuf *slice = pbuf_alloc(PBUF_TRANSPORT, options, PBUF_RAM);
+    if (!slice)
+        return NULL;
+    u32 at = (u32)seg->p->tot_len - seg->len + offset;
+    struct pbuf *from = pbuf_at(seg->p, &at);
+    for (u32 left = bytes; left && from; from = from->next, at = 0) {
+        u16 here = (u16)min(left, from->len - at);
+        struct pbuf *piece = here ? pbuf_alloc(PBUF_RAW, here, PBUF_ROM) : NULL;
+        if (here && !piece) {
+            pbuf_free(slice);
+            return NULL;
+        }
+        if (!here)
+            continue;
+        piece->payload = (u8 *)from->payload + at;
+        pbuf_cat(slice, piece);
+        left -= here;
+    }
+    return slice;
+}
+
+void net_lwip_segment_fit(struct tcp_pcb *pcb, u32_t window)
+{
+    const struct tcp_seg *seg = pcb->unsent;
+    u32 payload = payload_most(pcb);
+    if (!seg || seg->len <= payload)
+        return;
+    u32 before = lwip_ntohl(seg->tcphdr->seqno) - pcb->lastack;
+    if (before + seg->len <= window || before >= window)
+        return;
+    u32 whole = (window - before) / payload * payload;
+    /* Without memory it waits as it is. */
+    if (whole && whole < seg->len)
+        tcp_split_unsent_seg(pcb, (u16)whole);
+}
