@@ -139,8 +139,10 @@ static void message6(const u8 *icmp, u32 bytes)
 void net_lwip_icmp_error(const struct pbuf *p, int is_v6)
 {
     u8 message[MESSAGE_MOST];
-    /* lwIP verified ICMPv6's checksum, which covers the addresses. */
-    if (!is_v6 && inet_chksum_pbuf((struct pbuf *)(uintptr_t)p) != 0)
+    /* lwIP verified ICMPv6's checksum, which covers the addresses.  What never was on a wire has
+       none. */
+    bool summed = ip_current_input_netif()->chksum_flags & NETIF_CHECKSUM_CHECK_ICMP;
+    if (!is_v6 && summed && inet_chksum_pbuf((struct pbuf *)(uintptr_t)p) != 0)
         return;
     u32 bytes = pbuf_copy_partial(p, message, sizeof(message), 0);
     if (is_v6)
