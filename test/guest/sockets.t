@@ -17,4 +17,8 @@ same "TCP and UDP" "$WORK/files" /dev/null "$WORK/inet"
 OPTIONS=(-c 2)
 same "TCP and UDP, with two CPUs" "$WORK/files" /dev/null "$WORK/inet"
 
+OPTIONS=()
+cp "$programs/socket_interfaces" "$WORK/interfaces"
+same "interfaces, and what shows the network" "$WORK/files" /dev/null "$WORK/interfaces"
+
 finish
