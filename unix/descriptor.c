@@ -2,6 +2,7 @@
    descriptors alone: close, dup, fcntl. */
 #include "unix/descriptor.h"
 #include "kernel/user_copy.h"
+#include "unix/socket.h"
 #include "unix/virtual.h"
 
 #define DESCRIPTORS_FIRST 64 /* entries of a new table */
@@ -140,6 +141,9 @@ s64 descriptor_close(struct process *p, s32 fd)
 
 s64 sys_close(struct thread *t, s32 fd)
 {
+    struct file *f = descriptor_file(t->process, fd);
+    if (f && unlikely(socket_lingers(f)))
+        return socket_linger(t, fd, f);
     return descriptor_close(t->process, fd);
 }
 

@@ -76,7 +76,8 @@ struct socket_call {
     s64 error;                             /* what a call that must not wait returns */
     bool nonblocking;
     bool holding;
-    bool begun; /* connect: an attempt was made before */
+    bool begun;   /* connect: an attempt was made before */
+    bool lingers; /* whatever ends the wait, the call succeeds */
     u64 timeout_ns, deadline_ns;
     u64 user_address, user_length; /* accept's */
     u32 flags;
@@ -193,6 +194,11 @@ s64 socket_copy_out(struct transfer *x, const void *from, u64 bytes);
 
 /* accept, connect: makes the first attempt, and the next ones. */
 s64 socket_call_attempt(struct socket_call *c);
+
+/* SO_LINGER: the close of the last descriptor waits until the other side has everything, or the
+   time is over.  socket_linger closes the descriptor. */
+bool socket_lingers(struct file *f);
+s64 socket_linger(struct thread *t, s32 fd, struct file *f);
 
 /* --- messages (unix/socket_control.c) -----------------------------------------------------------
  */

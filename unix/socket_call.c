@@ -13,9 +13,10 @@ static s64 socket_call_wait(struct socket_call *c);
 static void socket_call_end(struct socket_call *c, s64 result)
 {
     struct thread *t = c->thread;
+    bool lingers = c->lingers;
     if (c->holding)
         file_release(c->file);
-    syscall_return(t, result);
+    syscall_return(t, lingers ? 0 : result);
 }
 
 static void socket_call_go_on(struct socket_call *c)
@@ -87,7 +88,7 @@ static void socket_call_init(struct socket_call *c, struct thread *t, struct fil
     c->socket = socket_of(f);
     c->nonblocking = f->flags & O_NONBLOCK;
     c->holding = false;
-    c->begun = false;
+    c->begun = c->lingers = false;
     c->deadline_ns = 0;
     c->queue = &c->socket->queue;
 }
@@ -289,4 +290,43 @@ s64 sys_accept4(struct thread *t, s32 fd, u64 address, u64 length, s32 flags)
 s64 sys_accept(struct thread *t, s32 fd, u64 address, u64 length)
 {
     return sys_accept4(t, fd, address, length, 0);
+}
+
+/* --- closing ---------------------------------------------------------------------------------- */
+
+bool socket_lingers(struct file *f)
+{
+    struct socket *s = socket_of(f);
+    return s && s->linger && s->linger_seconds && s->operations->drained && f->references == 1;
+}
+
+static s64 linger_attempt(struct socket_call *c)
+{
+    return c->socket->operations->drained(c->socket) ? 0 : SYSCALL_LATER;
+}
+
+s64 socket_linger(struct thread *t, s32 fd, struct file *f)
+{
+    struct socket_call *c = thread_operation(t, struct socket_call);
+    socket_call_init(c, t, f);
+    file_hold(f);
+    c->holding = true;
+    descriptor_close(t->process, fd);
+    /* What nobody will read ends the connection at once, as closing it says. */
+    bool unread = c->socket->operations->received(c->socket) > 0;
+    if (unread || c->socket->operations->shutdown(c->socket, false, true)) {
+        file_release(f);
+        return 0;
+    }
+    c->attempt = linger_attempt;
+    c->events = POLLOUT;
+    c->error = 0;
+    c->nonblocking = false;
+    c->lingers = true;
+    c->timeout_ns = c->socket->linger_seconds * NS_PER_SECOND;
+    s64 r = socket_call_attempt(c);
+    if (r == SYSCALL_LATER)
+        return r;
+    file_release(f);
+    return 0;
 }

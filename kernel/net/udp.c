@@ -210,12 +210,11 @@ status net_udp_take_error(struct net_udp *e)
 
 status net_udp_shutdown(struct net_udp *e, bool reading, bool writing)
 {
-    if (!e->connected)
-        return status_error(ENOTCONN, "udp: not connected", 0);
+    /* As in Linux it takes effect in any case: that is how some end another thread's receiving. */
     e->read_shut |= reading;
     e->write_shut |= writing;
     apply(e->changed, net_udp_events(e));
-    return STATUS_OK;
+    return e->connected ? STATUS_OK : status_error(ENOTCONN, "udp: not connected", 0);
 }
 
 /* A connected endpoint learns that nobody is there; others could not tell whom it is about. */

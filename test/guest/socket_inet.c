@@ -789,6 +789,12 @@ static void waiting(void)
     CALL(accept(s, NULL, NULL));
     pthread_join(t, NULL);
     close(s);
+    /* a datagram socket that is shut ends who waits at it */
+    int d = socket(family, SOCK_DGRAM, 0);
+    pthread_create(&t, NULL, late_closer, &d);
+    CALL(recv(d, b, 8, 0));
+    pthread_join(t, NULL);
+    close(d);
     /* closing waits until all has come */
     struct linger g = {1, 5};
     setsockopt(p[0], SOL_SOCKET, SO_LINGER, &g, sizeof(g));
