@@ -61,7 +61,7 @@ static void pair_progress_reset(struct vnet_pair *p)
  */
 static void vnet_reset(struct vnet *n, status why)
 {
-    struct vnet_slot *lost[VNET_PAIRS_MOST];
+    struct vnet_slot *lost[VNET_PAIRS_MOST] = {NULL};
     log_error("%s: reset: %s (%llu)", n->virtio->name, status_text(why),
               (unsigned long long)why.detail);
     status s = virtio_reset(n->virtio);
