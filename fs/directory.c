@@ -11,48 +11,16 @@
    entries keep their places too, since it goes through them bit by bit. */
 #include "fs/internal.h"
 
+#include "runtime/text_word.h"
+
 #define PLACES_FIRST  4u
 #define PLACES_MOST   (1u << 30)
 #define PLACES_SHRINK 1024u /* smaller arrays stay as they are */
 
-/* Every component of every path comes through here, and most names are short: the first word of a
-   name (zeros follow what is shorter) is read once, for the hash and for the comparison.  Entries
-   are padded so that theirs can be read too. */
-static inline u64 load64(const char *at)
-{
-    u64 word;
-    memcpy(&word, at, sizeof(word));
-    return word;
-}
-
-static inline u64 load32(const char *at)
-{
-    u32 word;
-    memcpy(&word, at, sizeof(word));
-    return word;
-}
-
-/* Nothing outside of the name is read: parts that overlap agree. */
-static inline u64 name_head(const char *name, u64 bytes)
-{
-    if (bytes >= 8)
-        return load64(name);
-    if (bytes >= 4)
-        return load32(name) | load32(name + bytes - 4) << (bytes - 4) * 8;
-    u64 head = 0;
-    for (u64 at = 0; at < bytes; at++)
-        head |= (u64)(u8)name[at] << at * 8;
-    return head;
-}
-
-#define EACH_BYTE(byte) ((byte)*0x0101010101010101ull)
-
 /* Eight bytes of which none is zero or a slash. */
 static inline bool word_valid(u64 word)
 {
-    u64 slash = word ^ EACH_BYTE('/');
-    return !(((word - EACH_BYTE(1)) & ~word & EACH_BYTE(0x80)) |
-             ((slash - EACH_BYTE(1)) & ~slash & EACH_BYTE(0x80)));
+    return !(word_zero_bytes(word) | word_bytes_equal(word, '/'));
 }
 
 /* Of a name that is shorter than its head. */
@@ -67,9 +35,9 @@ REPLAY_CODE __attribute__((noinline)) bool name_valid(const char *name, u64 byte
     if (bytes > NAME_BYTES_MOST)
         return false;
     if (bytes < 8)
-        return head_valid(name_head(name, bytes), bytes);
+        return head_valid(text_head(name, bytes), bytes);
     for (u64 at = 0; at < bytes; at += 8)
-        if (!word_valid(load64(name + min(at, bytes - 8))))
+        if (!word_valid(text_load64(name + min(at, bytes - 8))))
             return false;
     return true;
 }
@@ -91,7 +59,7 @@ static u32 tail_hash(u64 hash, const char *name, u64 bytes)
 {
     hash ^= bytes << 32;
     for (u64 at = 8; at < bytes; at += 8) {
-        hash = (hash ^ load64(name + min(at, bytes - 8))) * NAME_MULTIPLIER;
+        hash = (hash ^ text_load64(name + min(at, bytes - 8))) * NAME_MULTIPLIER;
         hash ^= hash >> 32;
     }
     return (u32)((hash * NAME_MULTIPLIER) >> 32);
@@ -99,7 +67,7 @@ static u32 tail_hash(u64 hash, const char *name, u64 bytes)
 
 static u32 entry_hash(const struct entry *e)
 {
-    u32 hash = head_hash(load64(e->name));
+    u32 hash = head_hash(text_load64(e->name));
     return e->name_bytes <= 8 ? hash : tail_hash(hash, e->name, e->name_bytes);
 }
 
@@ -169,25 +137,32 @@ entry_find_long(const struct inode *directory, u32 hash, const char *name, u64 b
     return NULL;
 }
 
-/* Apart from the long names, so that this needs no registers but those at hand. */
-static inline struct entry *entry_of(const struct inode *directory, const char *name, u64 bytes)
+/* Of a name that is in its head, as most are: the first word of a name is read once, for the hash
+   and for the comparison, and its zeros tell the length.  Entries are padded with zeros so that
+   theirs can be read too.  Apart from the long names, so that this needs no registers but those at
+   hand. */
+static inline struct entry *entry_find_short(const struct inode *directory, u64 head)
 {
-    if (unlikely(!directory->places_capacity))
-        return NULL;
-    u64 head = name_head(name, bytes);
     u32 hash = head_hash(head);
-    if (bytes > 8)
-        return entry_find_long(directory, hash, name, bytes);
     const u32 *slots = slots_of(directory);
     u32 mask = slots_mask(directory), slot;
     for (u32 at = hash; (slot = slots[at & mask]); at++) {
         if ((slot ^ hash) & ~mask)
             continue;
         struct entry *e = directory->entries[(slot & mask) - 1];
-        if (load64(e->name) == head && e->name_bytes == bytes)
+        if (text_load64(e->name) == head && (head >> 56 == 0 || e->name_bytes == 8))
             return e;
     }
     return NULL;
+}
+
+static inline struct entry *entry_of(const struct inode *directory, const char *name, u64 bytes)
+{
+    if (unlikely(!directory->places_capacity))
+        return NULL;
+    u64 head = text_head(name, bytes);
+    return bytes <= 8 ? entry_find_short(directory, head)
+                      : entry_find_long(directory, head_hash(head), name, bytes);
 }
 
 struct entry *entry_find(struct inode *directory, const char *name, u64 bytes)
@@ -321,7 +296,7 @@ static inline struct entry *entry_make(struct inode *directory, const char *name
     struct entry *e = arena_allocate(&directory->fs->arena, entry_bytes(bytes));
     if (!e)
         return NULL;
-    u64 head = name_head(name, bytes);
+    u64 head = text_head(name, bytes);
     e->directory = directory;
     e->name_bytes = (u8)bytes;
     memcpy(e->name, &head, sizeof(head));
@@ -381,7 +356,7 @@ void entry_attach(struct entry *e, struct inode *i)
 
 static inline bool entry_is(const struct entry *e, u64 head, const char *name, u64 bytes)
 {
-    return load64(e->name) == head && e->name_bytes == bytes &&
+    return text_load64(e->name) == head && e->name_bytes == bytes &&
            (bytes <= 8 || memcmp(e->name, name, bytes) == 0);
 }
 
@@ -392,7 +367,7 @@ link_name(struct inode *directory, struct inode *i, const char *name, u64 bytes)
     status secured = place_secure(directory);
     if (!is_ok(secured))
         return secured;
-    u64 head = name_head(name, bytes);
+    u64 head = text_head(name, bytes);
     if (unlikely(bytes < 8 ? !head_valid(head, bytes) : !name_valid(name, bytes)))
         return status_error(EINVAL, "fs: an impossible name", directory->number);
     u32 hash = head_hash(head);
@@ -466,10 +441,45 @@ struct inode *directory_find(struct inode *directory, const char *name, u64 name
     return e ? e->inode : NULL;
 }
 
-struct inode *directory_below(struct inode *directory, const char *name, u64 name_bytes)
+/* What a component leads to that fills its head; NULL when it is not there or is the last one.
+ *next: behind its slashes. */
+static __attribute__((noinline)) struct entry *
+component_long(const struct inode *directory, const char *at, const char *end, const char **next)
 {
-    struct entry *e = entry_of(directory, name, name_bytes);
-    return e && e->inode->type == INODE_DIRECTORY ? e->inode : NULL;
+    const char *stop = text_find(at, end, '/');
+    u64 bytes = (u64)(stop - at);
+    *next = text_skip(stop, end, '/');
+    return bytes <= NAME_BYTES_MOST && *next < end ? entry_of(directory, at, bytes) : NULL;
+}
+
+/* Every component of every path but the last comes through here.  A word of the text holds most
+   names with the slash behind them, and gives the name's length, its hash and what it is compared
+   with at once. */
+struct inode *directory_descend(struct inode *directory, const char **text, const char *end)
+{
+    const char *at = *text;
+    for (;;) {
+        const char *next;
+        struct entry *e = NULL;
+        u64 word = text_head(at, (u64)(end - at));
+        u64 slash = word_bytes_equal(word, '/');
+        if ((char)word == '.' || unlikely(!directory->places_capacity))
+            break;
+        if (likely(slash)) {
+            next = text_skip(at + word_first(slash) + 1, end, '/');
+            if (next == end)
+                break;
+            e = entry_find_short(directory, word & (slash ^ (slash - 1)) >> 8);
+        } else if (end - at > 8) {
+            e = component_long(directory, at, end, &next);
+        }
+        if (!e || e->inode->type != INODE_DIRECTORY)
+            break;
+        directory = e->inode;
+        at = next;
+    }
+    *text = at;
+    return directory;
 }
 
 status inode_lookup(struct inode *directory, const char *name, u64 name_bytes, struct inode **found)

@@ -107,8 +107,11 @@ status inode_lookup(struct inode *directory, const char *name, u64 name_bytes,
 
 /* The same for who has looked at the type and at the length already: NULL is ENOENT. */
 struct inode *directory_find(struct inode *directory, const char *name, u64 name_bytes);
-/* The same, and NULL when it is no directory. */
-struct inode *directory_below(struct inode *directory, const char *name, u64 name_bytes);
+
+/* Goes down along a path, [*text, end), that does not begin with a slash: through components that
+   have another one behind them, do not begin with a dot, and name a directory.  What is left of the
+   text begins with the first that is not so; the result is where that one is to be looked up. */
+struct inode *directory_descend(struct inode *directory, const char **text, const char *end);
 
 struct directory_entry {
     const char *name; /* lives while the entry exists; not terminated */

@@ -4,6 +4,7 @@
 
    Callers: every system call that takes a path, and the process side through path_find. */
 #include "kernel/user_copy.h"
+#include "runtime/text_word.h"
 #include "unix/descriptor.h"
 #include "unix/virtual.h"
 
@@ -122,65 +123,23 @@ struct component {
 
 static inline const char *skip_slashes(const char *at, const char *end)
 {
-    while (at < end && *at == '/')
-        at++;
-    return at;
+    return text_skip(at, end, '/');
 }
 
-/* The first slash, or the end.  By words, since every letter of every path comes through here: a
-   byte of `word` is zero where the text has a slash, and the lowest bit of `zero` is that of the
-   first such byte. */
-static inline const char *find_slash(const char *at, const char *end)
+/* Walks through what is plain: directories of the image in the middle of a text.  What is left of
+   the text begins with the component that takes more care (dots, symlinks, the virtual tree, names
+   that are not there, the last one), and that one is in *c. */
+static void walk_down(struct walk *w, struct walk_text *text, struct component *c)
 {
-    const u64 ones = 0x0101010101010101, tops = 0x8080808080808080;
-    for (; end - at >= 8; at += 8) {
-        u64 word;
-        memcpy(&word, at, sizeof(word));
-        word ^= ones * '/';
-        u64 zero = (word - ones) & ~word & tops;
-        if (zero)
-            return at + ((u64)__builtin_ctzll(zero) >> 3);
-    }
-    while (at < end && *at != '/')
-        at++;
-    return at;
-}
-
-/* Where a component in the middle leads when that is a directory of the image, as it mostly is;
-   NULL for all that takes more care: dots, symlinks, the virtual tree, names that are not there. */
-static inline struct inode *walk_plain(const struct walk *w, struct inode *at, const char *name,
-                                       u64 bytes)
-{
-    if (name[0] == '.' || bytes > LINUX_NAME_MOST)
-        return NULL;
-    if (at == w->process->root && virtual_root(name, bytes))
-        return NULL;
-    return directory_below(at, name, bytes);
-}
-
-/* Walks through what is plain; what is left of the text begins with the component that is not, and
-   that one is in *c. */
-static __attribute__((noinline)) void walk_down(struct walk *w, struct walk_text *text,
-                                                struct component *c)
-{
-    struct inode *at = node_is_directory(&w->at) ? w->at.inode : NULL;
-    const char *rest = text->at, *end = text->end;
-    for (;;) {
-        const char *name = rest, *stop = find_slash(name, end);
-        rest = stop < end ? skip_slashes(stop + 1, end) : end;
-        c->name = name;
-        c->bytes = (u64)(stop - name);
-        c->slash = rest != stop;
-        if (rest == end || !at)
-            break;
-        struct inode *next = walk_plain(w, at, name, c->bytes);
-        if (!next)
-            break;
-        at = next;
-    }
-    if (at)
-        w->at.inode = at;
-    text->at = rest;
+    struct inode *at = w->at.inode;
+    if (node_is_directory(&w->at) && at &&
+        !(at == w->process->root && virtual_leads(text->at, text->end)))
+        w->at.inode = directory_descend(at, &text->at, text->end);
+    const char *stop = text_find(text->at, text->end, '/');
+    c->name = text->at;
+    c->bytes = (u64)(stop - text->at);
+    text->at = skip_slashes(stop, text->end);
+    c->slash = text->at != stop;
 }
 
 /* Takes the next component that is not plain off the stack; false when all texts have ended. */

@@ -3,6 +3,7 @@
 #include "unix/virtual.h"
 #include "kernel/memory.h"
 #include "runtime/format.h"
+#include "runtime/text_word.h"
 
 /* st_dev of the three mounts; any number without a disk will do. */
 #define DEVICE_OF_DEV  5
@@ -60,17 +61,31 @@ static bool name_is(const char *text, const char *name, u64 bytes)
     return strlen(text) == bytes && !memcmp(text, name, bytes);
 }
 
-/* On the way of nearly every absolute path, so the letters decide. */
+/* Both are on the way of nearly every absolute path, so the first word decides. */
+#define WORD_DEV  0x766564ull /* "dev" */
+#define WORD_SYS  0x737973ull
+#define WORD_PROC 0x636f7270ull
+
 const struct virtual_node *virtual_root(const char *name, u64 bytes)
 {
-    const struct virtual_node *root = NULL;
-    if (bytes == 3 && name[0] == 'd')
-        root = &virtual_dev;
-    else if (bytes == 3 && name[0] == 's')
-        root = &virtual_sys;
-    else if (bytes == 4 && name[0] == 'p')
-        root = &virtual_proc;
-    return root && !memcmp(root->name, name, bytes) ? root : NULL;
+    switch (bytes <= 4 ? text_head(name, bytes) : 0) {
+    case WORD_DEV:
+        return &virtual_dev;
+    case WORD_SYS:
+        return &virtual_sys;
+    case WORD_PROC:
+        return &virtual_proc;
+    default:
+        return NULL;
+    }
+}
+
+bool virtual_leads(const char *text, const char *end)
+{
+    u64 word = text_head(text, (u64)(end - text));
+    u32 four = (u32)word;
+    return four == (WORD_DEV | '/' << 24) || four == (WORD_SYS | '/' << 24) ||
+           (four == WORD_PROC && (u8)(word >> 32) == '/');
 }
 
 bool name_number(const char *name, u64 bytes, u32 *number)

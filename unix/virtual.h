@@ -45,6 +45,8 @@ struct virtual_node {
 
 /* The root of that name, or NULL. */
 const struct virtual_node *virtual_root(const char *name, u64 bytes);
+/* Does a path from the root, [text, end) without its slash, go through one? */
+bool virtual_leads(const char *text, const char *end);
 s64 virtual_lookup(struct process *p, const struct node *directory, const char *name, u64 bytes,
                    struct node *found);
 /* The entry after `cookie` (0: the first); false at the end.  "." and ".." are not among them. */

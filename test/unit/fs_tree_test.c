@@ -117,10 +117,101 @@ static void many_files(void)
     test_tree_destroy(&t);
 }
 
+/* Names around the eight bytes that are looked at in one: each is the beginning of the next. */
+static const char letters[] = "abcdefghijklmnopqrst";
+
+static void descend_tree(struct test_tree *t)
+{
+    struct tree_node *above = NULL;
+    char name[32];
+    test_tree_init(t);
+    for (u32 level = 0; level < 4; level++) {
+        struct tree_node *next = NULL;
+        for (u32 bytes = 1; bytes < sizeof(letters); bytes++) {
+            snprintf(name, sizeof(name), "%.*s", (int)bytes, letters);
+            struct tree_node *n =
+                test_tree_add(t, above, name, bytes % 5 ? INODE_DIRECTORY : INODE_FILE);
+            next = bytes == 6 + level ? n : next;
+        }
+        above = next;
+    }
+}
+
+/* One component after the other, letter by letter. */
+static struct inode *descend_slowly(struct inode *directory, const char **text, const char *end)
+{
+    for (;;) {
+        const char *stop = *text, *next;
+        struct inode *below;
+        while (stop < end && *stop != '/')
+            stop++;
+        for (next = stop; next < end && *next == '/'; next++)
+            ;
+        if (next == end || **text == '.' ||
+            !is_ok(inode_lookup(directory, *text, (u64)(stop - *text), &below)) ||
+            inode_type(below) != INODE_DIRECTORY)
+            return directory;
+        directory = below;
+        *text = next;
+    }
+}
+
+/* Mostly the way down that the tree has. */
+static u64 random_path(struct random *r, char *path)
+{
+    u64 used = 0;
+    u32 components = (u32)random_below(r, 6);
+    for (u32 level = 0; level < components; level++) {
+        u64 bytes = random_below(r, 3) ? 6 + level : 1 + random_below(r, 20);
+        if (random_below(r, 20) == 0)
+            path[used++] = '.';
+        memcpy(path + used, letters, bytes);
+        used += bytes;
+        if (random_below(r, 20) == 0)
+            path[used - 1] = 'X';
+        for (u64 slashes = 1 + !random_below(r, 4) * random_below(r, 12); slashes; slashes--)
+            path[used++] = '/';
+    }
+    return random_below(r, 2) || !used ? used : used - 1;
+}
+
+static void descending(struct random *r)
+{
+    struct test_tree t;
+    struct host_disk disk;
+    status why;
+    char path[256];
+    u32 wrong = 0, deepest = 0;
+    descend_tree(&t);
+    test_image(&t, NULL, &disk);
+    struct filesystem *fs = test_mount(&disk, host_heap, host_heap, 100, &why);
+    for (u32 run = 0; fs && run < 20000; run++) {
+        u64 bytes = random_path(r, path);
+        char *exact = malloc(bytes + 1); /* where the sanitizer sees its end */
+        if (bytes)
+            memcpy(exact, path, bytes);
+        exact = realloc(exact, bytes ? bytes : 1);
+        const char *at = exact, *slow = exact, *end = exact + bytes;
+        struct inode *found = directory_descend(filesystem_root(fs), &at, end);
+        wrong += found != descend_slowly(filesystem_root(fs), &slow, end) || at != slow;
+        u32 depth = 0;
+        for (; inode_parent(found) != found; depth++)
+            found = inode_parent(found);
+        deepest = max(deepest, depth);
+        free(exact);
+    }
+    is(wrong, 0, "paths are gone down as one component after the other");
+    is(deepest, 4, "down to the end of the tree");
+    test_unmount(fs);
+    host_disk_destroy(&disk);
+    test_tree_destroy(&t);
+}
+
 int main(void)
 {
     struct random r;
     random_init(&r, test_seed());
+    descending(&r);
     special_trees();
     many_files();
     random_trees(&r);
