@@ -32,6 +32,7 @@ TEST_NEEDS := $(UNIT_TESTS) $(STRESS_TESTS)
 -include test/guest/guest.mk
 -include test/crash/crash.mk
 -include test/fuzz/fuzz.mk
+-include test/net/net.mk
 -include test/bench/bench.mk
 
 ifneq ($(wildcard test/guest/guest.mk),)

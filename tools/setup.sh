@@ -13,7 +13,8 @@ fi
 build="gcc make libc6-dev nasm qemu-system-x86 libjansson-dev xz-utils"
 tests="perl clang clang-format clang-tools libclang-rt-14-dev llvm binutils musl-tools g++
        grub-pc-bin grub-common xorriso mtools gdb
-       e2fsprogs busybox-static lua5.4 sqlite3 jq gzip python3 spin"
+       e2fsprogs busybox-static lua5.4 sqlite3 jq gzip python3 spin
+       iproute2 procps curl openssl wrk redis-tools iperf3"
 
 bench="golang-go valgrind"
 
