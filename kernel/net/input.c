@@ -16,6 +16,7 @@
 #include "runtime/assert.h"
 
 #define PACKET_BYTES_MOST 65535u
+#define COPY_SLACK        16u
 #define HEADERS_MOST      128u /* that must lie in one piece: IP with options, TCP with options */
 
 /* Lies in a net_buffer's room. */
@@ -70,18 +71,47 @@ static struct pbuf *frame_packet(const struct net_frame_in *f)
     return packet;
 }
 
-/* Headers that are spread over buffers: lwIP wants them in one.  NULL: no memory. */
-static struct pbuf *packet_gathered(struct pbuf *p)
+static bool packet_has_extensions(const struct pbuf *p, u16 type)
 {
-    if (!p->next || p->len >= HEADERS_MOST)
-        return p;
-    struct pbuf *whole = pbuf_clone(PBUF_RAW, PBUF_RAM, p);
-    if (whole) {
-        whole->if_idx = p->if_idx;
-        whole->flags |= p->flags & (PBUF_FLAG_LLBCAST | PBUF_FLAG_LLMCAST);
+    const struct ip6_hdr *ip6 = p->payload;
+    if (type != PP_HTONS(ETHTYPE_IPV6))
+        return false;
+    switch (IP6H_NEXTH(ip6)) {
+    case IP6_NEXTH_TCP:
+    case IP6_NEXTH_UDP:
+    case IP6_NEXTH_ICMP6:
+        return false;
+    default:
+        return true;
     }
+}
+
+/* A copy in one piece, with zeroes behind its end.  NULL: no memory. */
+static struct pbuf *packet_copy(const struct pbuf *p)
+{
+    if (p->tot_len > PACKET_BYTES_MOST - COPY_SLACK)
+        return NULL;
+    struct pbuf *copy = pbuf_alloc(PBUF_RAW, (u16)(p->tot_len + COPY_SLACK), PBUF_RAM);
+    if (!copy)
+        return NULL;
+    memset((u8 *)copy->payload + p->tot_len, 0, COPY_SLACK);
+    pbuf_copy_partial(p, copy->payload, p->tot_len, 0);
+    copy->if_idx = p->if_idx;
+    copy->flags |= p->flags & (PBUF_FLAG_LLBCAST | PBUF_FLAG_LLMCAST);
+    pbuf_realloc(copy, p->tot_len);
+    return copy;
+}
+
+/* lwIP wants headers in one piece, and reads those of IPv6's extensions before it looks how long
+   they can be.  NULL: no memory. */
+static struct pbuf *packet_gathered(struct pbuf *p, u16 type)
+{
+    bool spread = p->next && p->len < HEADERS_MOST;
+    if (!spread && !packet_has_extensions(p, type))
+        return p;
+    struct pbuf *copy = packet_copy(p);
     pbuf_free(p);
-    return whole;
+    return copy;
 }
 
 /* --- checksums -------------------------------------------------------------------------------- */
@@ -155,7 +185,7 @@ static bool frame_input(struct net_link *l, const struct net_frame_in *f)
     struct pbuf *p = frame_packet(f);
     p->if_idx = netif_get_index(&l->netif);
     p->flags |= link_flags(&ethernet.dest);
-    p = packet_gathered(p);
+    p = packet_gathered(p, ethernet.type);
     if (!p)
         l->dropped_in++;
     else if (ethernet.type == PP_HTONS(ETHTYPE_ARP))

@@ -21,6 +21,7 @@
 #define UNSENT_MS      500 /* what no route was there for */
 #define A_RUN          512 /* connections, before others have their turn */
 #define SYN_ACK_MOST   5   /* retransmissions, as in Linux */
+#define ORPHAN_MOST    8   /* likewise */
 #define NOTHING_DUE    0x7fffffff
 
 static struct timer_queue deadlines;
@@ -203,7 +204,10 @@ static u32 retransmissions_most(const struct tcp_pcb *pcb)
 {
     if (pcb->state == SYN_SENT)
         return TCP_SYNMAXRTX;
-    return pcb->state == SYN_RCVD ? SYN_ACK_MOST : TCP_MAXRTX;
+    if (pcb->state == SYN_RCVD)
+        return SYN_ACK_MOST;
+    /* Nobody waits for what a closed connection still has to say. */
+    return pcb->flags & TF_RXCLOSED && pcb->state > ESTABLISHED ? ORPHAN_MOST : TCP_MAXRTX;
 }
 
 static void congestion_window_lower(struct tcp_pcb *pcb)

@@ -191,6 +191,11 @@ void net_machine_log_clear(void)
     log_text[0] = 0;
 }
 
+const char *net_machine_log(void)
+{
+    return log_text;
+}
+
 void net_machine_must(bool condition, const char *file, int line, const char *text)
 {
     if (condition)

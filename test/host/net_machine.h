@@ -28,6 +28,7 @@ u64 net_machine_live_bytes(void);
 /* Whether a line that holds the text was logged since the last call of net_machine_log_clear. */
 bool net_machine_logged(const char *text);
 void net_machine_log_clear(void);
+const char *net_machine_log(void);
 
 /* Runs body in a child; its tests count as one here, which says `what`. */
 void net_machine_child(const char *what, void (*body)(void));
