@@ -108,18 +108,21 @@ judged "any other end" 33 '' 'thunk: no' 'status 33'
 # --- the walks ------------------------------------------------------------------------------------------
 image static memory_work
 image dynamic memory_work_dynamic
+image sockets socket_work
 
 two=(-c 2)
 if [ -n "${SOAK:-}" ]; then
-    dynamic=1 pair=1 rounds=3
+    dynamic=1 pair=1 rounds=3 sockets=1
     every=$(seq 1 200)
 else
-    dynamic=11 pair=17 rounds=1
+    dynamic=11 pair=17 rounds=1 sockets=7
     every="1 2 3 5 10 20 30 50 70 100"
 fi
 for heap in general pages; do
     walk "static, each allocation of the heap $heap" static "$heap" 1 1
     walk "dynamic, each ${dynamic}th of the heap $heap" dynamic "$heap" 2 "$dynamic"
+    walk "sockets, each ${sockets}th of the heap $heap" sockets "$heap" 1 "$sockets"
+    again "sockets, the heap $heap fails again and again" sockets "$heap" "$every"
     again "static, the heap $heap fails again and again" static "$heap" "$every"
     again "dynamic, the heap $heap fails again and again" dynamic "$heap" "$every"
     for round in $(seq 1 "$rounds"); do

@@ -226,7 +226,15 @@ static void stream_options(void)
             printf("buffer %d %d: %d %d\n", name, values[i], r, n);
         }
     }
-    n = 1;
+    close(p[0]);
+    close(p[1]);
+}
+
+static void wrong_options(void)
+{
+    int p[2], n = 1;
+    socklen_t l;
+    socketpair(AF_UNIX, SOCK_STREAM, 0, p);
     CALL(setsockopt(p[0], SOL_SOCKET, SO_TYPE, &n, 4));
     CALL(setsockopt(p[0], SOL_SOCKET, SO_REUSEADDR, &n, 3));
     CALL(setsockopt(p[0], SOL_SOCKET, SO_REUSEADDR, BAD, 4));
@@ -243,6 +251,15 @@ static void stream_options(void)
     n = 0;
     CALL(getsockopt(p[0], SOL_SOCKET, SO_TYPE, &n, &l));
     printf("%d %d\n", n, (int)l);
+    close(p[0]);
+    close(p[1]);
+}
+
+static void options_at_work(void)
+{
+    int p[2];
+    socklen_t l;
+    socketpair(AF_UNIX, SOCK_STREAM, 0, p);
     struct linger g = {1, 5};
     CALL(setsockopt(p[0], SOL_SOCKET, SO_LINGER, &g, 4));
     CALL(setsockopt(p[0], SOL_SOCKET, SO_LINGER, &g, sizeof(g)));
@@ -325,9 +342,9 @@ static void stream_blocking(void)
 
 /* --- connections ------------------------------------------------------------------------------ */
 
-static void connections(int type)
+static void listening(int type)
 {
-    struct sockaddr_un a = named("listener"), b;
+    struct sockaddr_un a = named("listener");
     socklen_t l;
     char text[64];
     printf("--- connections of type %d\n", type);
@@ -363,7 +380,27 @@ static void connections(int type)
     CALL(ioctl(s, FIONREAD, &n));
     CALL(connect(s, (void *)&a, sizeof(a)));
     CALL(recv(s, text, 1, 0));
-    fcntl(s, F_SETFL, O_NONBLOCK);
+    close(other);
+    close(s);
+}
+
+/* A listener of the name "listener". */
+static int unix_listener(int type, int backlog)
+{
+    struct sockaddr_un a = named("listener");
+    unlink("listener");
+    int s = socket(AF_UNIX, type | SOCK_NONBLOCK, 0);
+    if (bind(s, (void *)&a, sizeof(a)) < 0 || listen(s, backlog) < 0)
+        tell("listener", -1);
+    return s;
+}
+
+static void connected(int type)
+{
+    struct sockaddr_un a = named("listener"), b;
+    socklen_t l;
+    char text[64];
+    int s = unix_listener(type, 2), other = socket(AF_UNIX, type, 0);
     CALL(accept(s, NULL, NULL));
     CALL(accept4(s, NULL, NULL, 1));
     CALL(connect(other, (void *)&a, sizeof(a)));
@@ -389,8 +426,14 @@ static void connections(int type)
     events("client whose peer is closed", other);
     CALL(recv(other, text, 64, 0));
     close(other);
-    /* the backlog */
-    int clients[6];
+    close(s);
+}
+
+static void backlog(int type)
+{
+    struct sockaddr_un a = named("listener");
+    char text[64];
+    int clients[6], s = unix_listener(type, 2);
     for (int i = 0; i < 5; i++) {
         clients[i] = socket(AF_UNIX, type | SOCK_NONBLOCK, 0);
         tell("connect to fill the backlog", connect(clients[i], (void *)&a, sizeof(a)));
@@ -403,7 +446,12 @@ static void connections(int type)
     CALL(send(clients[0], text, 1, MSG_NOSIGNAL));
     for (int i = 0; i < 5; i++)
         close(clients[i]);
-    other = socket(AF_UNIX, type, 0);
+}
+
+static void nobody(int type)
+{
+    struct sockaddr_un a = named("listener");
+    int other = socket(AF_UNIX, type, 0);
     CALL(connect(other, (void *)&a, sizeof(a)));
     CALL(unlink("listener"));
     CALL(connect(other, (void *)&a, sizeof(a)));
@@ -418,6 +466,14 @@ static void connections(int type)
     CALL(connect(other, (void *)&a, sizeof(a)));
     unlink("regular");
     close(other);
+}
+
+static void connections(int type)
+{
+    listening(type);
+    connected(type);
+    backlog(type);
+    nobody(type);
 }
 
 static void abstract_names(void)
@@ -534,7 +590,31 @@ static void datagrams(void)
     CALL(connect(two, &nobody, sizeof(nobody)));
     show_name("disconnected", two, 1);
     CALL(recv(two, text, 64, 0));
-    int sent = 0;
+    close(one);
+    close(two);
+    close(three);
+}
+
+/* "one" and "two" are bound, and the third is connected to "two". */
+static void three_sockets(int p[3])
+{
+    struct sockaddr_un a = named("one"), b = named("two");
+    unlink("one");
+    unlink("two");
+    for (int i = 0; i < 3; i++)
+        p[i] = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    bind(p[0], (void *)&a, sizeof(a));
+    bind(p[1], (void *)&b, sizeof(b));
+    connect(p[2], (void *)&b, sizeof(b));
+}
+
+static void full_datagrams(void)
+{
+    int p[3], sent = 0;
+    char text[64];
+    three_sockets(p);
+    int two = p[1], three = p[2];
+    struct sockaddr_un a = named("one"), b = named("two");
     while (send(three, "fill", 4, 0) == 4)
         sent++;
     printf("datagrams until full: %d E%d\n", sent, errno);
@@ -563,7 +643,7 @@ static void datagrams(void)
     int stream = socket(AF_UNIX, SOCK_STREAM, 0);
     CALL(connect(stream, (void *)&a, sizeof(a)));
     close(stream);
-    close(one);
+    close(p[0]);
     close(three);
     unlink("one");
     unlink("two");
@@ -604,227 +684,6 @@ static void packets(void)
     events("peer of a pair closed", p[1]);
     CALL(send(p[1], "x", 1, 0));
     CALL(send(p[1], "x", 1, 0));
-    close(p[1]);
-}
-
-/* --- control messages ------------------------------------------------------------------------- */
-
-union control {
-    char bytes[512];
-    struct cmsghdr align;
-};
-
-static long send_rights(int fd, const int *fds, int count, const char *text)
-{
-    union control c;
-    struct iovec v = {(void *)(unsigned long)text, strlen(text)};
-    struct msghdr m = {.msg_iov = &v,
-                       .msg_iovlen = 1,
-                       .msg_control = c.bytes,
-                       .msg_controllen = CMSG_SPACE((unsigned)count * sizeof(int))};
-    memset(&c, 0, sizeof(c));
-    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-    h->cmsg_level = SOL_SOCKET;
-    h->cmsg_type = SCM_RIGHTS;
-    h->cmsg_len = CMSG_LEN((unsigned)count * sizeof(int));
-    memcpy(CMSG_DATA(h), fds, (unsigned)count * sizeof(int));
-    return sendmsg(fd, &m, 0);
-}
-
-static long receive(int fd, int flags, unsigned room, unsigned text_room)
-{
-    union control c;
-    char text[64] = "";
-    struct iovec v = {text, text_room};
-    struct msghdr m = {.msg_iov = &v,
-                       .msg_iovlen = 1,
-                       .msg_control = room ? c.bytes : NULL,
-                       .msg_controllen = room};
-    memset(&c, 0, sizeof(c));
-    long n = recvmsg(fd, &m, flags);
-    printf("received %ld \"%s\" flags %x control %d:", n < 0 ? -errno : n, text, m.msg_flags,
-           (int)m.msg_controllen);
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); n >= 0 && h && room > 20; h = CMSG_NXTHDR(&m, h)) {
-        if (h->cmsg_type == SCM_RIGHTS) {
-            int count = (int)(h->cmsg_len - CMSG_LEN(0)) / 4;
-            printf(" rights %d", count);
-            for (int i = 0; i < count; i++) {
-                int got;
-                memcpy(&got, CMSG_DATA(h) + i * 4, 4);
-                printf(" (write %ld, close on exec %d)", (long)write(got, "!", 1),
-                       fcntl(got, F_GETFD));
-                close(got);
-            }
-        } else if (h->cmsg_type == SCM_CREDENTIALS) {
-            struct ucred u;
-            memcpy(&u, CMSG_DATA(h), sizeof(u));
-            printf(" credentials %d %d %d", u.pid == getpid() ? 1 : (int)u.pid,
-                   (int)u.uid == (int)getuid() ? 0 : (int)u.uid,
-                   (int)u.gid == (int)getgid() ? 0 : (int)u.gid);
-        } else {
-            printf(" type %d len %d", h->cmsg_type, (int)h->cmsg_len);
-        }
-    }
-    printf("\n");
-    return n;
-}
-
-static void rights(int type)
-{
-    int p[2], q[2], many[260];
-    char b[64];
-    printf("--- rights, type %d\n", type);
-    socketpair(AF_UNIX, type, 0, p);
-    pipe(q);
-    fcntl(q[0], F_SETFL, O_NONBLOCK);
-    CALL(send_rights(p[0], &q[1], 1, "one"));
-    receive(p[1], 0, 100, 63);
-    CALL(read(q[0], b, 64));
-    CALL(send_rights(p[0], (int[]){q[1], q[1]}, 2, "two"));
-    receive(p[1], MSG_PEEK, 100, 63);
-    receive(p[1], MSG_CMSG_CLOEXEC, 100, 63);
-    CALL(read(q[0], b, 64));
-    send_rights(p[0], (int[]){q[1], q[1]}, 2, "cut");
-    receive(p[1], 0, CMSG_LEN(4), 63);
-    send_rights(p[0], (int[]){q[1], q[1]}, 2, "cut more");
-    receive(p[1], 0, 12, 63);
-    send_rights(p[0], (int[]){q[1], q[1]}, 2, "no control");
-    receive(p[1], 0, 0, 63);
-    send_rights(p[0], &q[1], 1, "read");
-    CALL(read(p[1], b, 64));
-    CALL(send_rights(p[0], (int[]){99}, 1, "bad"));
-    for (int i = 0; i < 260; i++)
-        many[i] = q[1];
-    send_rights(p[0], many, 100, "hundred");
-    receive(p[1], 0, 24, 63);
-    if (type == SOCK_STREAM) {
-        send(p[0], "before ", 7, 0);
-        send_rights(p[0], &q[1], 1, "with ");
-        send(p[0], "after ", 6, 0);
-        receive(p[1], 0, 100, 63);
-        receive(p[1], 0, 100, 63);
-        send_rights(p[0], &q[1], 1, "partly");
-        receive(p[1], 0, 100, 2);
-        receive(p[1], 0, 100, 63);
-    }
-    send_rights(p[0], &q[1], 1, "never read");
-    send_rights(p[0], &p[0], 1, "itself");
-    close(p[0]);
-    close(p[1]);
-    close(q[1]);
-    while (read(q[0], b, 64) > 0)
-        ;
-    CALL(read(q[0], b, 64));
-    close(q[0]);
-}
-
-static void credentials(int type)
-{
-    int p[2], on = 1;
-    printf("--- credentials, type %d\n", type);
-    socketpair(AF_UNIX, type, 0, p);
-    send(p[0], "early", 5, 0);
-    CALL(setsockopt(p[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
-    send(p[0], "late", 4, 0);
-    receive(p[1], 0, 100, 63);
-    if (type != SOCK_STREAM)
-        receive(p[1], 0, 100, 63);
-    else
-        receive(p[1], MSG_DONTWAIT, 100, 63);
-    union control c;
-    struct iovec v = {"x", 1};
-    struct msghdr m = {.msg_iov = &v,
-                       .msg_iovlen = 1,
-                       .msg_control = c.bytes,
-                       .msg_controllen = CMSG_SPACE(sizeof(struct ucred))};
-    memset(&c, 0, sizeof(c));
-    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-    h->cmsg_level = SOL_SOCKET;
-    h->cmsg_type = SCM_CREDENTIALS;
-    h->cmsg_len = CMSG_LEN(sizeof(struct ucred));
-    struct ucred u = {getpid(), getuid(), getgid()};
-    memcpy(CMSG_DATA(h), &u, sizeof(u));
-    CALL(sendmsg(p[0], &m, 0));
-    receive(p[1], 0, 100, 63);
-    h->cmsg_len = CMSG_LEN(4);
-    CALL(sendmsg(p[0], &m, 0));
-    h->cmsg_len = 4;
-    CALL(sendmsg(p[0], &m, 0));
-    h->cmsg_len = CMSG_LEN(sizeof(u));
-    h->cmsg_type = 99;
-    CALL(sendmsg(p[0], &m, 0));
-    h->cmsg_level = 77;
-    CALL(sendmsg(p[0], &m, 0));
-    CALL(setsockopt(p[1], SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)));
-    receive(p[1], 0, 20, 63);
-    close(p[0]);
-    close(p[1]);
-}
-
-/* The C library looks into messages itself, so these go past it. */
-static void message_arguments(void)
-{
-    int p[2];
-    char b[64];
-    struct iovec v = {b, 64};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
-    printf("--- arguments of messages\n");
-    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, p);
-    CALL(syscall(SYS_sendmsg, p[0], BAD, 0));
-    CALL(syscall(SYS_recvmsg, p[0], BAD, 0));
-    CALL(syscall(SYS_sendmsg, 1, &m, 0));
-    CALL(syscall(SYS_sendmsg, 77, &m, 0));
-    m.msg_iovlen = 2000;
-    CALL(syscall(SYS_sendmsg, p[0], &m, 0));
-    m.msg_iovlen = 1;
-    m.msg_iov = BAD;
-    CALL(syscall(SYS_sendmsg, p[0], &m, 0));
-    CALL(syscall(SYS_recvmsg, p[0], &m, 0));
-    m.msg_iov = &v;
-    m.msg_control = BAD;
-    m.msg_controllen = 64;
-    CALL(syscall(SYS_sendmsg, p[0], &m, 0));
-    m.msg_control = b;
-    m.msg_controllen = 1 << 20;
-    CALL(syscall(SYS_sendmsg, p[0], &m, 0));
-    m.msg_control = NULL;
-    m.msg_name = BAD;
-    m.msg_namelen = 16;
-    CALL(syscall(SYS_sendmsg, p[0], &m, 0));
-    m.msg_name = b;
-    m.msg_namelen = -1;
-    CALL(syscall(SYS_sendmsg, p[0], &m, 0));
-    struct mmsghdr many[3];
-    struct iovec vs[3] = {{"first", 5}, {"second", 6}, {"third", 5}};
-    memset(many, 0, sizeof(many));
-    for (int i = 0; i < 3; i++) {
-        many[i].msg_hdr.msg_iov = &vs[i];
-        many[i].msg_hdr.msg_iovlen = 1;
-    }
-    close(p[0]);
-    close(p[1]);
-    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, p);
-    CALL(syscall(SYS_sendmmsg, p[0], many, 3, 0));
-    printf("%d %d %d\n", many[0].msg_len, many[1].msg_len, many[2].msg_len);
-    char in[3][8];
-    for (int i = 0; i < 3; i++)
-        vs[i] = (struct iovec){in[i], 8};
-    CALL(syscall(SYS_recvmmsg, p[1], many, 2, 0, NULL));
-    printf("%d %d %.5s %.6s\n", many[0].msg_len, many[1].msg_len, in[0], in[1]);
-    CALL(syscall(SYS_recvmmsg, p[1], many, 3, 0, NULL));
-    CALL(syscall(SYS_recvmmsg, p[1], many, 3, 0, NULL));
-    CALL(syscall(SYS_recvmmsg, p[1], many, 0, 0, NULL));
-    CALL(syscall(SYS_sendmmsg, p[1], BAD, 3, 0));
-    send(p[0], "x", 1, 0);
-    fcntl(p[1], F_SETFL, 0);
-    CALL(syscall(SYS_recvmmsg, p[1], many, 3, MSG_WAITFORONE, NULL));
-    struct timespec bad = {0, 1000000000};
-    CALL(syscall(SYS_recvmmsg, p[1], many, 3, 0, &bad));
-    vs[0].iov_base = BAD;
-    send(p[0], "x", 1, 0);
-    CALL(syscall(SYS_recvmmsg, p[1], many, 1, MSG_DONTWAIT, NULL));
-    CALL(recvfrom(p[1], in[0], 8, MSG_DONTWAIT, (void *)&bad, BAD));
-    close(p[0]);
     close(p[1]);
 }
 
@@ -872,6 +731,8 @@ int main(void)
     stream_basics();
     stream_shutdown();
     stream_options();
+    wrong_options();
+    options_at_work();
     stream_full();
     stream_blocking();
     connections(SOCK_STREAM);
@@ -879,13 +740,8 @@ int main(void)
     abstract_names();
     blocking_accept();
     datagrams();
+    full_datagrams();
     packets();
-    rights(SOCK_STREAM);
-    rights(SOCK_DGRAM);
-    rights(SOCK_SEQPACKET);
-    credentials(SOCK_STREAM);
-    credentials(SOCK_DGRAM);
-    message_arguments();
     interrupted();
     printf("end\n");
     return 0;

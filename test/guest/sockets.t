@@ -3,22 +3,22 @@
 set -u
 . test/guest/lib.sh
 programs=$(realpath "$BUILD/guest")
-OPTIONS=()
-
 mkdir -p "$WORK/files"
-cp "$programs/socket_unix" "$WORK/unix"
-same "sockets of the machine itself" "$WORK/files" /dev/null "$WORK/unix"
-OPTIONS=(-c 2)
-same "sockets of the machine itself, with two CPUs" "$WORK/files" /dev/null "$WORK/unix"
 
-OPTIONS=()
-cp "$programs/socket_inet" "$WORK/inet"
-same "TCP and UDP" "$WORK/files" /dev/null "$WORK/inet"
-OPTIONS=(-c 2)
-same "TCP and UDP, with two CPUs" "$WORK/files" /dev/null "$WORK/inet"
+# both NAME PROGRAM: on one processor and on two.
+both() {
+    cp "$programs/$2" "$WORK/$2"
+    OPTIONS=()
+    same "$1" "$WORK/files" /dev/null "$WORK/$2"
+    OPTIONS=(-c 2)
+    same "$1, with two CPUs" "$WORK/files" /dev/null "$WORK/$2"
+}
 
-OPTIONS=()
-cp "$programs/socket_interfaces" "$WORK/interfaces"
-same "interfaces, and what shows the network" "$WORK/files" /dev/null "$WORK/interfaces"
+both "sockets of the machine itself" socket_unix
+both "messages with descriptors and credentials" socket_messages
+both "TCP" socket_inet
+both "UDP" socket_datagrams
+both "options" socket_options
+both "interfaces, and what shows the network" socket_interfaces
 
 finish
