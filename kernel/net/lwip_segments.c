@@ -18,14 +18,13 @@ static u32 payload_most(const struct tcp_pcb *pcb)
     return pcb->mss > options + 1 ? pcb->mss - options : 1;
 }
 
-static bool device_cuts(const struct tcp_pcb *pcb)
+int net_lwip_device_cuts(const struct netif *netif, int is_v6)
 {
-    struct netif *way = ip_route(&pcb->local_ip, &pcb->remote_ip);
-    const struct net_link *l = way ? way->state : NULL;
+    const struct net_link *l = netif->state;
     if (!l || !l->device)
-        return false;
-    u32 needed = IP_IS_V6_VAL(pcb->remote_ip) ? NET_SEGMENT_V6 : NET_SEGMENT_V4;
-    return (l->device->offloads & needed) && (l->device->offloads & NET_CHECKSUM_OUT);
+        return 0;
+    u32 needed = NET_CHECKSUM_OUT | (is_v6 ? NET_SEGMENT_V6 : NET_SEGMENT_V4);
+    return (l->device->offloads & needed) == needed;
 }
 
 void net_tcp_segments_size(struct tcp_pcb *pcb)
@@ -34,7 +33,8 @@ void net_tcp_segments_size(struct tcp_pcb *pcb)
     u32 options = pcb->mss - payload;
     pcb->netif_hints.segment_bytes = (u16)payload;
     pcb->net_segment_most = 0;
-    if (!device_cuts(pcb))
+    const struct netif *way = ip_route(&pcb->local_ip, &pcb->remote_ip);
+    if (!way || !net_lwip_device_cuts(way, IP_IS_V6_VAL(pcb->remote_ip)))
         return;
     u32 room = PACKET_MOST - IP6_HLEN - TCP_HLEN - OPTIONS_MOST;
     pcb->net_segment_most = (u16)(room / payload * payload + options);

@@ -54,3 +54,5 @@ struct tcp_seg;
 struct tcp_pcb;
 struct pbuf *net_lwip_segment_slice(struct tcp_seg *seg, u16_t offset, u16_t bytes, u16_t options);
 void net_lwip_segment_fit(struct tcp_pcb *pcb, u32_t window);
+/* Whether packets of TCP may be longer than the MTU there. */
+int net_lwip_device_cuts(const struct netif *netif, int is_v6);

@@ -65,4 +65,15 @@ replace("  /* Handle the current segment not fitting within the window */\n",
         "  net_lwip_segment_fit(pcb, wnd);\n\n  /* Handle the current segment not fitting within the window */\n");
 replace("    seg = pcb->unsent;\n  }\n#if TCP_OVERSIZE\n",
         "    net_lwip_segment_fit(pcb, wnd);\n    seg = pcb->unsent;\n  }\n#if TCP_OVERSIZE\n");
+
+# A packet of TCP's that is longer than the MTU is the device's to cut, not IP's.
+in_file('core/ipv4/ip4.c');
+replace("  if (netif->mtu && (p->tot_len > netif->mtu)) {\n    return ip4_frag(p, netif, dest);\n",
+        "  if (netif->mtu && (p->tot_len > netif->mtu) &&\n" .
+        "      (proto != IP_PROTO_TCP || !net_lwip_device_cuts(netif, 0))) {\n    return ip4_frag(p, netif, dest);\n");
+
+in_file('core/ipv6/ip6.c');
+replace("  if (netif_mtu6(netif) && (p->tot_len > nd6_get_destination_mtu(dest, netif))) {\n",
+        "  if (netif_mtu6(netif) && (p->tot_len > nd6_get_destination_mtu(dest, netif)) &&\n" .
+        "      (nexth != IP6_NEXTH_TCP || !net_lwip_device_cuts(netif, 1))) {\n");
 1;
