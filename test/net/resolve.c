@@ -1,4 +1,5 @@
-/* Prints the addresses of a name, in order, on one line.  For names.t; built with glibc and with musl. */
+/* Prints the addresses of a name, in order, on one line.  For names.t; built with glibc and with
+ * musl. */
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>

@@ -16,7 +16,7 @@
 #define LWIP_TIMERS_CUSTOM   1 /* kernel/net/timers.c */
 #define LWIP_RAW             0
 #define LWIP_DNS             0
-#define DNS_MAX_SERVERS 4
+#define DNS_MAX_SERVERS      4
 
 /* --- memory --- */
 #define MEM_ALIGNMENT        8
@@ -125,7 +125,7 @@
 #define TCP_LISTEN_BACKLOG         1
 #define TCP_DEFAULT_LISTEN_BACKLOG 0xff
 #define LWIP_TCP_PCB_NUM_EXT_ARGS  1     /* tells an endpoint when its pcb is freed */
-#define TCP_MAXRTX                 12 /* as far as its table of back-offs goes */
+#define TCP_MAXRTX                 12    /* as far as its table of back-offs goes */
 #define TCP_MSL                    30000 /* ms; TIME-WAIT lasts a minute, as in Linux */
 #define TCP_FIN_WAIT_TIMEOUT       60000
 #define TCP_SYNMAXRTX              6
