@@ -37,6 +37,13 @@ with runtime/a.c '#include <string.h>\n'
 expect refuse "a C library's header in runtime" sh "$here/layers.sh" "$root"
 with fs/a.c '#ifdef KERNEL\n#endif\n'
 expect refuse "a fork in shared code" sh "$here/layers.sh" "$root"
+mkdir -p "$root/kernel/net"
+with kernel/net/a.c '#include "lwip/tcp.h"\n'
+expect pass "the network including lwIP" sh "$here/layers.sh" "$root"
+with kernel/net/tcp.h '#include "lwip/tcp.h"\n'
+expect refuse "the interface of the network including lwIP" sh "$here/layers.sh" "$root"
+with unix/a.c '#include "lwip/tcp.h"\n'
+expect refuse "unix including lwIP" sh "$here/layers.sh" "$root"
 
 body=$(yes ';' | head -n 68)
 with fs/a.c "void f(void)\n{\n$body\n}\n"
