@@ -8,6 +8,7 @@
    Blocks that the log names, or that its durable part names still, stay in use until the commit
    that has freed them is durable: they wait in one of two buckets, for the commit that runs and for
    the one after it. */
+#include "fs/segment.h"
 #include "fs/writeback.h"
 
 #define SEARCH_GAPS_MOST 64
@@ -63,6 +64,9 @@ status space_reserve(struct filesystem *fs, u64 blocks)
     if (!is_ok(s))
         return s;
     struct data *d = fs->data;
+    /* First: it may take blocks. */
+    if (unlikely(!segment_data_suffices(fs, blocks)))
+        return status_error(ENOSPC, "fs: no space to log where data is", blocks);
     u64 available = space_available(fs);
     if (likely(blocks <= available)) {
         d->reserved += blocks;

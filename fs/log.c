@@ -21,6 +21,11 @@ u64 log_durable(const struct filesystem *fs)
     return fs->log ? fs->log->durable : 0;
 }
 
+u32 log_dirty_records(const struct filesystem *fs)
+{
+    return fs->log ? fs->log->dirty_records : 0;
+}
+
 /* --- mount and unmount ------------------------------------------------------------------------ */
 
 status log_make(struct filesystem *fs, const struct log_end *end)
@@ -87,51 +92,127 @@ static status log_full(struct log *log)
     return status_error(EAGAIN, "fs: the log's buffer is full", log->stream.count);
 }
 
-/* What is buffered takes less when it is written; a compaction makes room then, when anything was
-   changed since the last one that was begun here (a change that is refused may still leave a dirty
-   inode, which commits log). */
-static status room_compact(struct log *log)
+/* A compaction was begun, or one is under way: then there is more room. */
+static status room_compacting(struct log *log)
 {
-    struct filesystem *fs = log->fs;
-    if (!list_empty(&log->stream.groups))
-        return log_full(log);
-    if (!fs->checkpoint) {
-        if (log->forced_changes == log->changes + 1)
-            return status_error(ENOSPC, "fs: no space for the log", log->position);
-        checkpoint_consider(fs, true);
-        if (!fs->checkpoint)
-            return status_error(ENOSPC, "fs: no space for the log", log->position);
-        log->forced_changes = log->changes + 1;
-    }
     return status_error(EAGAIN, "fs: the log is being compacted", log->position);
 }
 
-/* The disk has room for what is buffered and `bytes` more, wherever groups end. */
-static status log_room(struct log *log, u64 bytes, enum log_growth growth)
+static status room_none(struct log *log)
 {
-    struct filesystem *fs = log->fs;
+    return status_error(ENOSPC, "fs: no space for the log", log->position);
+}
+
+/* For what grows: a compaction makes room when anything was changed since the last one that was
+   begun here (a change that is refused may still leave a dirty inode, which commits log). */
+static status room_compact_growing(struct log *log)
+{
+    if (log->forced_changes == log->changes + 1)
+        return room_none(log);
+    checkpoint_consider(log->fs, true);
+    if (!log->fs->checkpoint)
+        return room_none(log);
+    log->forced_changes = log->changes + 1;
+    return room_compacting(log);
+}
+
+/* For what shrinks: a compaction leaves a fresh segment, which has room.  Only when that failed
+   there is none, and whoever asks the next time has it tried again. */
+static status room_compact_shrinking(struct log *log)
+{
+    bool again = log->forced_position == log->position + 1;
+    if (!again && segment_compaction_fits(log->fs))
+        checkpoint_consider(log->fs, true);
+    log->forced_position = log->fs->checkpoint ? log->position + 1 : 0;
+    return log->fs->checkpoint ? room_compacting(log) : room_none(log);
+}
+
+/* What is buffered takes less when it is written. */
+static status room_compact(struct log *log, enum log_growth growth)
+{
+    if (!list_empty(&log->stream.groups))
+        return log_full(log);
+    if (log->fs->checkpoint)
+        return room_compacting(log);
+    return growth == LOG_GROWS ? room_compact_growing(log) : room_compact_shrinking(log);
+}
+
+static u32 ready_needed(const struct log *log)
+{
+    return (u32)(((u64)log->dirty_records * COMMIT_RECORD_BYTES + COMMIT_GROUP_BYTES - 1) /
+                 COMMIT_GROUP_BYTES);
+}
+
+/* What the commits' own records take: whole blocks, and what is left at the ends of their groups.
+ */
+static u64 dirty_bytes(const struct log *log)
+{
+    u64 bytes = align_up((u64)log->dirty_records * COMMIT_RECORD_BYTES, BLOCK_BYTES);
+    return bytes + (u64)ready_needed(log) * COMMIT_BEGIN_MOST;
+}
+
+/* Everything that room was asked for, and `bytes` more. */
+static u64 bytes_asked(const struct log *log, u64 bytes)
+{
     const struct log_stream *s = &log->stream;
-    u64 buffered = stream_bytes(s) + (u64)log->dirty_records * COMMIT_RECORD_BYTES + bytes;
+    u64 granted = s->open && s->open->bytes < log->granted ? log->granted - s->open->bytes : 0;
+    return stream_bytes(s) + granted + dirty_bytes(log) + bytes;
+}
+
+/* The disk has room for that, wherever groups end.  Of a segment that is longer than usual no more
+   counts than the next one has: what commits have yet to log may come after a cut. */
+static bool room_suffices(const struct log *log, u64 bytes)
+{
+    const struct log_stream *s = &log->stream;
+    u64 asked = align_up(bytes_asked(log, bytes), BLOCK_BYTES);
     u64 left = ((u64)s->blocks << BLOCK_ORDER) - s->at;
     left -= min(left, 2 * BLOCK_BYTES);
-    if (growth == LOG_GROWS && !segment_standby_suffices(fs, buffered))
-        return room_compact(log);
-    if (buffered > left && !segment_log_suffices(fs, buffered - left))
-        return room_compact(log);
-    return STATUS_OK;
+    left = min(left, segment_bytes(log->fs->segments->usual));
+    return asked <= left || segment_log_suffices(log->fs, asked);
+}
+
+/* Room for `bytes` more in the open group, or in a new one: for all that fits into a group when
+   there is so much, so what joins it asks for nothing; else for what is needed. */
+static status room_grant(struct log *log, u64 bytes, enum log_growth growth, u64 *granted)
+{
+    bool joins = stream_has_room(&log->stream, bytes);
+    u64 used = joins ? log->stream.open->bytes : sizeof(struct group);
+    u64 counted = joins ? max(used, log->granted) : 0;
+    bool grows = growth == LOG_GROWS;
+    *granted = GROUP_BYTES_MOST;
+    if ((!grows || segment_standby_plenty(log->fs, *granted - used)) &&
+        room_suffices(log, *granted - counted))
+        return STATUS_OK;
+    *granted = used + bytes;
+    if ((!grows || segment_standby_suffices(log->fs, bytes)) &&
+        room_suffices(log, max(*granted, counted) - counted))
+        return STATUS_OK;
+    return room_compact(log, growth);
 }
 
 /* A new group for changes. */
-static status log_open_group(struct log *log, u64 bytes, enum log_growth growth)
+static status log_open_group(struct log *log)
 {
-    if (log->stream.count >= LOG_GROUPS_MOST)
-        return log_full(log);
-    /* The whole group is asked for, so what joins it asks for nothing. */
-    status s = log_room(log, max(bytes, (u64)GROUP_BYTES_MOST), growth);
-    if (is_ok(s))
-        s = stream_open(&log->stream);
+    status s = stream_open(&log->stream);
     if (is_ok(s) && log->stream.count == LOG_GROUPS_MANY)
         commit_request(log->fs, NULL, NULL);
+    return s;
+}
+
+/* The open group has room for the change, in memory and on the disk. */
+static status log_make_room(struct log *log, u64 bytes, enum log_growth growth)
+{
+    bool joins = stream_has_room(&log->stream, bytes);
+    if (!joins && log->stream.count >= LOG_GROUPS_MOST)
+        return log_full(log);
+    u64 granted;
+    status s = room_grant(log, bytes, growth, &granted);
+    if (is_ok(s) && !joins)
+        s = log_open_group(log);
+    if (is_ok(s)) {
+        log->granted = joins ? max(granted, log->granted) : granted;
+        log->granted_growing = growth == LOG_GROWS ? granted : joins ? log->granted_growing : 0;
+    }
     return s;
 }
 
@@ -142,8 +223,9 @@ status log_begin(struct filesystem *fs, u64 bytes, enum log_growth growth)
     if (!fs->writable || (log->ending && growth == LOG_GROWS))
         return status_error(EROFS, "fs: the filesystem cannot be changed", fs->volume);
     assert(!log->begun);
-    if (!stream_has_room(&log->stream, bytes)) {
-        status s = log_open_group(log, bytes, growth);
+    u64 granted = growth == LOG_GROWS ? log->granted_growing : log->granted;
+    if (!stream_has_room(&log->stream, bytes) || log->stream.open->bytes + bytes > granted) {
+        status s = log_make_room(log, bytes, growth);
         if (!is_ok(s))
             return s;
     }
@@ -175,12 +257,6 @@ void log_end(struct filesystem *fs)
 }
 
 /* --- what commits write ----------------------------------------------------------------------- */
-
-static u32 ready_needed(const struct log *log)
-{
-    return (u32)(((u64)log->dirty_records * COMMIT_RECORD_BYTES + COMMIT_GROUP_BYTES - 1) /
-                 COMMIT_GROUP_BYTES);
-}
 
 status log_commit_secure(struct log *log)
 {
@@ -220,9 +296,11 @@ status log_dirty_reserve(struct filesystem *fs, u32 records)
         commit_request(fs, NULL, NULL);
         return status_error(EAGAIN, "fs: too much waits for the next commit", log->dirty_records);
     }
-    u32 before = ready_needed(log);
+    u64 before = dirty_bytes(log);
     log->dirty_records += records;
-    status s = ready_needed(log) > before ? log_room(log, 0, LOG_SHRINKS) : STATUS_OK;
+    status s = STATUS_OK;
+    if (dirty_bytes(log) > before && !room_suffices(log, 0))
+        s = room_compact(log, LOG_SHRINKS);
     if (is_ok(s))
         s = log_commit_secure(log);
     if (!is_ok(s))

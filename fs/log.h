@@ -28,6 +28,20 @@
        groups, FLUSH         when there are any; once more behind each NEXT
        space_commit_end      what this commit freed can be used again; waiters are answered
 
+   Room.  What shrinks never gets ENOSPC, however full the disk, because at any time:
+
+       standby >= a checkpoint of everything + one segment (T), so a compaction can begin and end;
+       after it the log goes on in T, which is empty and longer than the largest change and what
+       commits then write: so EAGAIN, a commit and a compaction are the worst that it meets;
+       what comes back from a compaction makes this true for the next one.
+
+   What grows (and data, when its blocks are set aside) keeps it so: it is refused when the
+   checkpoint that it leads to, with what waits for commits, would break it, one segment more
+   included, for a compaction that fails or that a power cut ends leaves its T in the log
+   (segment_standby_suffices, segment_data_suffices).  The limits of that: several compactions in a
+   row that fail; a disk that has never had so many free blocks.  What shrinks asks for a whole
+   group's room, but makes do with its own.
+
    A failure leaves records and groups where they are for the next commit, which writes the same
    bytes to the same place; frees stay pending; data_commit_failed makes the pages dirty again.
    Everything runs in the run loop, serialised as all of fs/ is. */
@@ -39,7 +53,7 @@
 /* What a change does to the space that a checkpoint of everything takes. */
 enum log_growth {
     LOG_GROWS,   /* ENOSPC when a checkpoint would no longer fit into what is kept for the log */
-    LOG_SHRINKS, /* removing: never ENOSPC */
+    LOG_SHRINKS, /* removing: never ENOSPC, within the limits above */
 };
 
 /* Bytes of all records of the change, headers and padding included, at most LOG_CHANGE_MOST.
@@ -58,6 +72,8 @@ void log_begin_commit(struct filesystem *fs, u64 bytes);
 u64 log_position(const struct filesystem *fs);
 u64 log_durable(const struct filesystem *fs);
 
+/* What is set aside below. */
+u32 log_dirty_records(const struct filesystem *fs);
 /* Sets memory aside for `records` that a later commit will write (attributes of a dirty inode, the
    extents of data being written).  EAGAIN when the bound is reached, ENOMEM. */
 status log_dirty_reserve(struct filesystem *fs, u32 records);

@@ -93,10 +93,13 @@ struct log {
     u32 ready_count;
     struct list spares; /* and some that nobody needs now: stream.c */
     u32 spares_count;
-    u32 dirty_records;  /* reserved for commits */
-    u64 changes;        /* that were logged */
-    u64 forced_changes; /* with which the last compaction was forced; see log_room */
-    bool super_due;     /* the superblock on the disk says CLEAN, or another size */
+    u32 dirty_records;   /* reserved for commits */
+    u64 changes;         /* that were logged */
+    u64 granted;         /* room on the disk was had for so much of the open group */
+    u64 granted_growing; /* the same for what grows, which asks for more */
+    u64 forced_changes;  /* with which a compaction was forced for what grows, and one more */
+    u64 forced_position; /* where one was forced for what shrinks, and one more; 0: it has ended */
+    bool super_due;      /* the superblock on the disk says CLEAN, or another size */
     struct commit commit;
     struct log_tail tail;
     struct log_tick interval;

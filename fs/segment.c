@@ -1,5 +1,5 @@
 /* Segments of the log: the chain that mount would read, and the standby.  See fs/segment.h. */
-#include "fs/segment.h"
+#include "fs/log.h"
 #include "fs/writeback.h"
 
 /* A device has that many segments when it is neither small nor large. */
@@ -108,14 +108,15 @@ static u64 less(u64 a, u64 b)
     return a > b ? a - b : 0;
 }
 
-/* What standby has to keep when the log takes of it, for checkpoints that grow by `more`. */
+/* What standby has to keep when the log takes of it, for checkpoints that grow by `more`: T, and
+   one for a compaction that fails, which leaves its T in the log. */
 static u64 standby_kept(const struct filesystem *fs, u64 more)
 {
     const struct segments *s = fs->segments;
     u64 bytes = checkpoint_bytes(fs) + more;
     if (s->cutting)
-        bytes = s->needed + less(bytes, s->counted);
-    return bytes + usual_bytes(s);
+        return s->needed + less(bytes, s->counted) + usual_bytes(s); /* it has its T */
+    return bytes + 2 * usual_bytes(s);
 }
 
 /* What the log may take of it. */
@@ -127,34 +128,32 @@ static u64 standby_spare(const struct filesystem *fs)
         return spare;
     /* And what there will be when the compaction is done. */
     u64 then = less(s->standby_bytes + s->old_bytes, s->needed);
-    return min(spare, less(then, checkpoint_bytes(fs) + usual_bytes(s)));
+    return min(spare, less(then, checkpoint_bytes(fs) + 2 * usual_bytes(s)));
 }
 
+/* What surely fits into the segments that the log may take, wherever groups end, and if the one
+   that is being written takes nothing more.  Groups are not split: of a segment that was left for
+   the next one, all but the length of a group is used, and of two in a row more than one. */
 static u64 log_room(const struct filesystem *fs)
 {
-    const struct segments *s = fs->segments;
-    u64 each = usual_bytes(s), segments = each ? standby_spare(fs) / each : 0;
-    /* Groups are not split, so of each segment only so much is sure to be used, and of the one that
-       is being written nothing is. */
-    return segments ? (segments - 1) * max(each / 2, less(each, GROUP_BYTES_MOST)) : 0;
+    u64 spare = standby_spare(fs), least = ~0ull, before = 0;
+    bool any = false;
+    list_for_each (&fs->segments->standby, l) {
+        u64 bytes = segment_bytes(segment_of(l)->blocks);
+        if (bytes > spare)
+            break;
+        spare -= bytes;
+        least = min(least, bytes);
+        before += any;
+        any = true;
+    }
+    return any ? least + max(before * less(least, GROUP_BYTES_MOST), before / 2 * least) : 0;
 }
 
 u32 checkpoint_group_bytes(const struct filesystem *fs)
 {
     u64 bytes = usual_bytes(fs->segments) / 8;
     return (u32)min(max(bytes, 4 * BLOCK_BYTES), (u64)GROUP_BYTES_MOST);
-}
-
-bool segment_compaction_helps(const struct filesystem *fs, u64 more)
-{
-    const struct segments *s = fs->segments;
-    if (s->usual == 0)
-        return false;
-    if (s->cutting)
-        return true;
-    u64 all = s->standby_bytes + s->chain_bytes;
-    return s->standby_bytes >= checkpoint_bytes(fs) + usual_bytes(s) &&
-           all >= 2 * (checkpoint_bytes(fs) + more) + 4 * usual_bytes(s);
 }
 
 bool segment_compaction_due(const struct filesystem *fs)
@@ -167,7 +166,7 @@ bool segment_compaction_due(const struct filesystem *fs)
     if (s->chain_bytes < checkpoint + 2 * each)
         return false;
     return s->chain_bytes - checkpoint > max(LOG_SEGMENTS * each, 2 * checkpoint) ||
-           standby_spare(fs) < 3 * each;
+           standby_spare(fs) < 2 * each;
 }
 
 /* --- free blocks that become standby, and back ------------------------------------------------ */
@@ -258,13 +257,17 @@ static bool segment_free(struct filesystem *fs, struct segment *g)
     return true;
 }
 
+static bool segment_is_usual(const struct segments *s, const struct segment *g)
+{
+    return g->blocks >= SEGMENT_LEAST_BLOCKS && g->blocks <= s->usual;
+}
+
 /* To standby when it has the usual length; else its blocks are free. */
 static void segment_give(struct filesystem *fs, struct segment *g)
 {
     struct segments *s = fs->segments;
-    bool usual = g->blocks >= SEGMENT_LEAST_BLOCKS && g->blocks <= s->usual;
     /* Without memory for a split of the map a long one serves as it is. */
-    if (!usual && segment_free(fs, g))
+    if (!segment_is_usual(s, g) && segment_free(fs, g))
         return;
     list_push_back(&s->standby, &g->link);
     s->standby_bytes += segment_bytes(g->blocks);
@@ -303,14 +306,62 @@ bool segment_log_suffices(struct filesystem *fs, u64 bytes)
     return true;
 }
 
-bool segment_standby_suffices(struct filesystem *fs, u64 more)
+bool segment_compaction_fits(struct filesystem *fs)
 {
-    struct segments *s = fs->segments;
-    u64 needed = standby_kept(fs, more) + usual_bytes(s); /* and one for the log to go on */
+    const struct segments *s = fs->segments;
+    if (s->usual == 0 || s->cutting)
+        return false;
+    u64 needed = checkpoint_bytes(fs) + usual_bytes(s);
     while (s->standby_bytes < needed)
         if (!standby_add(fs))
             return false;
     return true;
+}
+
+/* What data that waits for its commit will add to a checkpoint, and `blocks` more of it. */
+static u64 data_growth(const struct filesystem *fs, u64 blocks)
+{
+    u64 waiting = blocks + (fs->data ? fs->data->reserved : 0) + log_dirty_records(fs);
+    return waiting * EXTENTS_FOR_ONE_MAP * (sizeof(struct record_map) * 5 / 4);
+}
+
+/* A compaction can follow the next one too: its checkpoint, T, and the T of one that fails are
+   taken, standby keeps what it has to, and there is no more than what is standby again by then. */
+static bool compactions_go_on(const struct filesystem *fs, u64 more)
+{
+    const struct segments *s = fs->segments;
+    u64 each = usual_bytes(s), checkpoint = checkpoint_bytes(fs) + more;
+    u64 recycled = less(s->chain_bytes + s->old_bytes + s->checkpoint_bytes, s->unusual_bytes);
+    u64 segments = each ? 2 * ((checkpoint + each - 1) / each) + 3 : 1;
+    return each && s->standby_bytes + recycled >= segments * each;
+}
+
+static bool standby_holds(const struct filesystem *fs, u64 more)
+{
+    return fs->segments->standby_bytes >= standby_kept(fs, more) && compactions_go_on(fs, more);
+}
+
+static bool standby_secure(struct filesystem *fs, u64 more)
+{
+    while (!standby_holds(fs, more))
+        if (!standby_add(fs))
+            return false;
+    return true;
+}
+
+bool segment_standby_plenty(const struct filesystem *fs, u64 bytes)
+{
+    return standby_holds(fs, data_growth(fs, 0) + 2 * bytes);
+}
+
+bool segment_standby_suffices(struct filesystem *fs, u64 bytes)
+{
+    return standby_secure(fs, data_growth(fs, 0) + 2 * bytes); /* text counts twice */
+}
+
+bool segment_data_suffices(struct filesystem *fs, u64 blocks)
+{
+    return standby_secure(fs, data_growth(fs, blocks));
 }
 
 /* --- taking ----------------------------------------------------------------------------------- */
@@ -343,7 +394,7 @@ bool segment_cut(struct filesystem *fs, u64 *block, u32 *blocks)
     struct segments *s = fs->segments;
     u64 checkpoint = checkpoint_bytes(fs);
     assert(!s->cutting);
-    if (s->standby_bytes < checkpoint + usual_bytes(s) || list_empty(&s->standby))
+    if (!segment_compaction_fits(fs))
         return false;
     list_prepend(&s->old, &s->chain);
     s->old_bytes = s->chain_bytes;
@@ -375,6 +426,7 @@ void segments_switched(struct filesystem *fs)
     struct segments *s = fs->segments;
     list_prepend(&s->chain, &s->checkpoint);
     s->chain_bytes += s->checkpoint_bytes;
+    s->unusual_bytes = 0; /* they were all before the cut */
     cut_end(s);
     segments_give(fs, &s->old);
 }
@@ -430,6 +482,9 @@ status segments_prepare(struct filesystem *fs)
     device_grow(fs);
     u64 usual = fs->space.blocks / SEGMENTS_OF_A_DEVICE;
     s->usual = (u32)min(max(usual, SEGMENT_USUAL_LEAST), SEGMENT_MOST_BLOCKS);
+    list_for_each (&s->chain, l)
+        if (!segment_is_usual(s, segment_of(l)))
+            s->unusual_bytes += segment_bytes(segment_of(l)->blocks);
     s->reserves = reserves_count(fs);
     s->setting_bytes = setting_bytes(fs);
     standby_fill(fs, standby_wanted(fs));

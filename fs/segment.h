@@ -5,14 +5,14 @@
    free, and the next mount that writes takes it again before any data can.
 
    What standby has to hold at any time: a checkpoint of everything, and the segment T in which the
-   log goes on while that is written.  What is beyond that is the log's.  So a compaction can always
-   begin and end, and what it frees is standby again.
+   log goes on while that is written.  What grows leaves one more, which a compaction that fails
+   uses up.  What is beyond that is the log's.  So a compaction can always begin and end, and what
+   it frees is standby again.  fs/log.h says what follows from it.
 
-   log_begin's part:  a change that makes a checkpoint larger asks segment_standby_suffices; when
-   that is false, ENOSPC, or EAGAIN while segment_compaction_helps.  Every change asks for room:
-   what is buffered and the change fit into the segment that is being written, or
-   segment_log_suffices; otherwise EAGAIN and checkpoint_consider(fs, true), or ENOSPC when that
-   does not help. */
+   log_begin's part:  a change that makes a checkpoint larger asks segment_standby_suffices.  Every
+   change asks for room: what is buffered and the change fit into the segment that is being written,
+   or segment_log_suffices.  Otherwise EAGAIN and a compaction, or ENOSPC when that does not help.
+*/
 #pragma once
 
 #include "fs/internal.h"
@@ -32,6 +32,7 @@ struct segments {
     struct list checkpoint; /* that compaction's own */
     struct list standby;
     u64 chain_bytes, old_bytes, checkpoint_bytes, standby_bytes; /* see segment_bytes */
+    u64 unusual_bytes;     /* of chain and old: segments that are free, not standby, afterwards */
     u64 needed;            /* by the compaction under way: what its checkpoint may still take */
     u64 counted;           /* checkpoint_bytes(fs) at its cut */
     u32 reserves;          /* ranges that are reserved: releasing (sums.c) changes how many */
@@ -69,13 +70,18 @@ void segments_switched(struct filesystem *fs);
 /* The checkpoint is given up, and nothing is on its way to it any more. */
 void segments_abandoned(struct filesystem *fs);
 
-/* Standby for that many bytes of log beyond the segment that is being written: takes further blocks
-   when it can and the log is short. */
+/* Standby for that many bytes of log, if the segment that is being written holds no more: takes
+   further blocks when it can and the log is short. */
 bool segment_log_suffices(struct filesystem *fs, u64 bytes);
-/* Standby for a checkpoint that is larger by `more`: takes further blocks when it can. */
-bool segment_standby_suffices(struct filesystem *fs, u64 more);
-/* It will suffice after a compaction. */
-bool segment_compaction_helps(const struct filesystem *fs, u64 more);
+/* Standby for a checkpoint of everything and that many bytes of records, with what waits for
+   commits, and for the one after it: takes further blocks when it can. */
+bool segment_standby_suffices(struct filesystem *fs, u64 bytes);
+/* The same, and takes none. */
+bool segment_standby_plenty(const struct filesystem *fs, u64 bytes);
+/* The same for blocks of data that are to be mapped. */
+bool segment_data_suffices(struct filesystem *fs, u64 blocks);
+/* A compaction can begin now, and end; takes further blocks when it can. */
+bool segment_compaction_fits(struct filesystem *fs);
 /* A compaction is due: the log has grown long, or standby is low. */
 bool segment_compaction_due(const struct filesystem *fs);
 /* What a checkpoint of everything takes; at least what it will be. */

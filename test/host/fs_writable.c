@@ -81,15 +81,20 @@ static status writable_mount(struct writable *v)
     return m.s;
 }
 
-void writable_init(struct writable *v, u64 bytes, heap h)
+void writable_init_image(struct writable *v, const struct image_options *o, heap h)
 {
     struct test_tree t;
     v->heap = h;
     v->now_ns = 1800000000ll * (s64)NS_PER_SECOND;
     test_tree_init(&t);
-    test_image(&t, &(struct image_options){.extra_bytes = bytes}, &v->disk);
+    test_image(&t, o, &v->disk);
     test_tree_destroy(&t);
     must(is_ok(writable_mount(v)));
+}
+
+void writable_init(struct writable *v, u64 bytes, heap h)
+{
+    writable_init_image(v, &(struct image_options){.extra_bytes = bytes}, h);
 }
 
 void writable_destroy(struct writable *v)

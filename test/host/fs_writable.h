@@ -16,6 +16,9 @@ extern u64 writable_dirty_pages;
 
 /* An empty filesystem on a disk of that many bytes. */
 void writable_init(struct writable *v, u64 bytes, heap h);
+struct image_options;
+/* The same with what the builder is told. */
+void writable_init_image(struct writable *v, const struct image_options *o, heap h);
 void writable_destroy(struct writable *v);
 /* Mounts again: after filesystem_end, or, `ended` false, after filesystem_sync and a power cut. */
 status writable_remount(struct writable *v, bool ended);
