@@ -295,6 +295,8 @@ static u32 frames_send(struct fake *f, struct test_frame *frames, u32 count)
     u32 taken = 0;
     for (; taken < count; taken++) {
         test_frame_make(&frames[taken], &f->chance, 1 + taken % 5, 200);
+        /* Random ports: they are spread over the pairs. */
+        frames[taken].out.checksum = true;
         if (!apply(f->net->transmit, &frames[taken].out)) {
             apply(&frames[taken].out.sent);
             break;
@@ -479,6 +481,7 @@ static void test_link(void)
 static void test_pairs(void)
 {
     static struct fake f;
+    static struct test_frame frames[60];
     fake_init(&f, 13);
     cpu_count = 3;
     f.config.pairs_most = 4;
@@ -487,6 +490,17 @@ static void test_pairs(void)
     fake_work(&f);
     is(f.pairs_commanded, 3, "it is asked for as many as there are CPUs");
     is(driver_of(&f)->pairs_active, 3, "and then they are used");
+    f.silent = true;
+    u32 taken = frames_send(&f, frames, countof(frames));
+    f.status |= VIRTIO_NEEDS_RESET;
+    virtio_config_interrupt(&f.device);
+    host_run();
+    is(frames_applied(frames, taken), taken, "a reset takes the frames of all of them back");
+    is(driver_of(&f)->pairs_active, 1, "one pair is used again");
+    f.silent = false;
+    fake_work(&f);
+    is(driver_of(&f)->pairs_active, 3, "until the device has agreed again");
+    round_in(&f);
     fake_end(&f);
     fake_init(&f, 13);
     f.config.pairs_most = 4;
