@@ -164,6 +164,9 @@ closure_method(mount_handler, filesystem_ready, struct machine, mounted, struct 
     timeline_note("filesystem mounted");
     m->fs = fs;
     memory_set_reclaim(&m->reclaim);
+    const char *hostname = filesystem_setting(fs, "hostname", 0);
+    if (hostname && *hostname)
+        net_set_hostname(hostname);
     u64 wait_seconds = min(boot_option_number("net_wait"), NET_WAIT_MOST_SECONDS);
     if (!wait_seconds) {
         program_start(m);

@@ -15,8 +15,9 @@
 #include "lwip/nd6.h"
 #include "lwip/prot/dhcp.h"
 
-#define COMPLAIN_NS  (10 * NS_PER_SECOND)
-#define OPTION_BYTES 64u /* of one part of the option */
+#define COMPLAIN_NS   (10 * NS_PER_SECOND)
+#define HOSTNAME_MOST 32u /* what there is room for in a message of lwIP's */
+#define OPTION_BYTES  64u /* of one part of the option */
 
 /* --- name servers ----------------------------------------------------------------------------- */
 
@@ -288,7 +289,7 @@ static bool part_take(struct net_option *o, char *part)
 static bool option_read(const char *text, struct net_option *o, char bad[OPTION_BYTES])
 {
     while (true) {
-        char part[OPTION_BYTES];
+        char part[OPTION_BYTES] = "";
         u32 length = 0;
         while (text[length] && text[length] != ',')
             length++;
@@ -327,10 +328,15 @@ static void option_apply(struct net_link *l, const struct net_option *o)
     }
 }
 
-static const char *link_hostname(void)
+static const char *hostname = "thunk";
+
+void net_set_hostname(const char *name)
 {
-    const char *name = boot_option("hostname");
-    return name && *name ? name : "thunk";
+    if (strlen(name) > HOSTNAME_MOST)
+        return;
+    hostname = name;
+    for (u32 i = 1; i < net_link_count; i++)
+        netif_set_hostname(&net_links[i]->netif, hostname);
 }
 
 void net_addresses_start(struct net_link *l)
@@ -338,7 +344,7 @@ void net_addresses_start(struct net_link *l)
     const char *text = boot_option("net");
     bool first = l == net_links[1];
     l->begun_ns = clock_monotonic_ns();
-    netif_set_hostname(&l->netif, link_hostname());
+    netif_set_hostname(&l->netif, hostname);
     if (first && text && !strcmp(text, "none"))
         return;
     if (!first || !text || !*text || !strcmp(text, "dhcp")) {

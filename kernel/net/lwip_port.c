@@ -11,8 +11,6 @@
 #include "lwip/sys.h"
 #include "runtime/siphash.h"
 
-#include <stdlib.h>
-
 /* --- memory ----------------------------------------------------------------------------------- */
 
 /* In front of each block: lwIP gives it back without its size. */
@@ -105,7 +103,10 @@ void net_lwip_complain(const char *what, const char *file, int line)
 #endif
 }
 
-#if __STDC_HOSTED__ == 0
+#if !__STDC_HOSTED__
+/* Of the C library, which the kernel has not. */
+int atoi(const char *text);
+
 int atoi(const char *text)
 {
     int number = 0;

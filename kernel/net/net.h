@@ -14,16 +14,23 @@
 status net_start(void);
 /* What drivers_start is to be given.  The first device becomes eth0, and is configured as the boot
    option `net` says:
-       net=dhcp                                       (the beginning) and IPv6 by router
-   advertisement net=ADDRESS/BITS[,gateway=ADDRESS][,dns=ADDRESS]...[,ADDRESS/BITS ...]   static, v4
-   and v6 net=none                                       the device stays down An option that cannot
-   be right ends in one line and leaves the interface down. */
+
+   - net=dhcp, which is also what it does without the option; IPv6 by router advertisements
+   - net=ADDRESS/BITS[,gateway=ADDRESS][,dns=ADDRESS]...[,ADDRESS/BITS]...: of IPv4, IPv6 or both
+   - net=none: the device stays down
+
+   An option that cannot be right ends in one line and leaves the interface down.  Further devices
+   ask DHCP. */
 net_attach net_device_attach(void);
 
 /* Applies `done` with success when the first interface other than loopback has an address (at once
    when it has one, or when there is no device), or with ETIMEDOUT at deadline_ns (monotonic).
    Cancelled with the rest of the machine. */
 void net_wait_ready(u64 deadline_ns, status_handler done);
+
+/* The name that DHCP servers are told from now on, when it is not too long for that (32); it lives
+   for ever. */
+void net_set_hostname(const char *name);
 
 #define NET_INTERFACES_MOST 8
 #define NET_ADDRESSES_MOST  6 /* of one interface */

@@ -196,10 +196,8 @@ const char *net_machine_log(void)
     return log_text;
 }
 
-void net_machine_must(bool condition, const char *file, int line, const char *text)
+void net_machine_must_failed(const char *file, int line, const char *text)
 {
-    if (condition)
-        return;
     fprintf(stderr, "# %s:%d: %s does not hold; what was logged:\n%s", file, line, text, log_text);
     _exit(1);
 }

@@ -33,5 +33,7 @@ const char *net_machine_log(void);
 /* Runs body in a child; its tests count as one here, which says `what`. */
 void net_machine_child(const char *what, void (*body)(void));
 /* In a child: a line, and the end of the child, when the condition does not hold. */
-void net_machine_must(bool condition, const char *file, int line, const char *text);
-#define net_must(condition) net_machine_must((condition), __FILE__, __LINE__, #condition)
+__attribute__((noreturn)) void net_machine_must_failed(const char *file, int line,
+                                                       const char *text);
+#define net_must(condition)                                                                        \
+    ((condition) ? (void)0 : net_machine_must_failed(__FILE__, __LINE__, #condition))

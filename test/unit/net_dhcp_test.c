@@ -65,8 +65,8 @@ static void dhcp_answer(const struct net_wire_frame *f, u8 message, u32 lease_se
 
 static void answered(void)
 {
-    net_machine_option("hostname", "box");
     begin(NULL);
+    net_set_hostname("box");
     const struct net_wire_frame *f = dhcp_await(DHCP_IS_DISCOVER, NS_PER_SECOND);
     u32 bytes;
     net_must(f);
