@@ -27,6 +27,7 @@ static struct {
 static u32 option_count;
 static char log_text[LOG_BYTES];
 static u64 log_used;
+static u64 timer_sets;
 
 heap general_heap, page_heap;
 
@@ -49,6 +50,7 @@ u64 clock_realtime_ns(void)
 
 void timer_set(struct timer *t, u64 expires_ns, thunk expired)
 {
+    timer_sets++;
     executor.e.timer_set(&executor.e, t, expires_ns, expired);
 }
 
@@ -157,6 +159,11 @@ void net_machine_pass(u64 ns)
 u64 net_machine_now(void)
 {
     return executor.now_ns;
+}
+
+u64 net_machine_timer_sets(void)
+{
+    return timer_sets;
 }
 
 void net_machine_fail(u64 n)

@@ -18,6 +18,9 @@ void net_machine_run(void);
 void net_machine_pass(u64 ns);
 u64 net_machine_now(void);
 
+/* How often a timer was set: what an idle machine does. */
+u64 net_machine_timer_sets(void);
+
 /* general_heap's: the n-th allocation from now on fails (0: none does). */
 void net_machine_fail(u64 n);
 /* Whether one did since then. */
