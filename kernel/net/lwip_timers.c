@@ -11,6 +11,7 @@
 #include "kernel/net/lwip_timers.h"
 #include "kernel/clock.h"
 #include "kernel/net/lwip/hooks.h"
+#include "kernel/net/lwip_recovery.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 #include "runtime/assert.h"
@@ -96,7 +97,7 @@ static s32 left_to_send(const struct tcp_pcb *pcb, u32 now)
     if (pcb->persist_backoff)
         return left_until(pcb->persist_since, persist_interval(pcb), now);
     if (pcb->rtime >= 0)
-        return left_until(pcb->rtime_since, (u32)pcb->rto, now);
+        return left_until(net_lwip_recovery_deadline(pcb), 0, now);
     return pcb->unsent && !pcb->unacked ? UNSENT_MS : NOTHING_DUE;
 }
 
@@ -218,11 +219,26 @@ static void congestion_window_lower(struct tcp_pcb *pcb)
     pcb->bytes_acked = 0;
 }
 
+static void rto_back_off(struct tcp_pcb *pcb)
+{
+    u32 shift = min((u32)pcb->nrtx + 1, 10u);
+    pcb->rto = (s32)min((s64)net_lwip_rto(pcb) << shift, (s64)NET_RTO_MOST_MS);
+}
+
 /* False: it was tried often enough. */
 static bool retransmission_expired(struct tcp_pcb *pcb)
 {
+    if (net_lwip_recovery_tick(pcb))
+        return true;
     if (pcb->nrtx >= retransmissions_most(pcb))
         return false;
+    if (pcb->state >= ESTABLISHED && pcb->unacked) {
+        pcb->rtime = 0;
+        pcb->rtime_since = net_lwip_ticks();
+        rto_back_off(pcb);
+        net_lwip_recovery_timeout(pcb);
+        return true;
+    }
     bool ready = tcp_rexmit_rto_prepare(pcb) == ERR_OK || (!pcb->unacked && pcb->unsent);
     pcb->rtime = 0;
     pcb->rtime_since = net_lwip_ticks();
@@ -231,8 +247,7 @@ static bool retransmission_expired(struct tcp_pcb *pcb)
         pcb->rtime_since -= (u32)max(pcb->rto - RETRY_MS, 0);
         return true;
     }
-    u32 shift = min((u32)pcb->nrtx + 1, 10u);
-    pcb->rto = (s32)min((s64)net_lwip_rto(pcb) << shift, (s64)NET_RTO_MOST_MS);
+    rto_back_off(pcb);
     congestion_window_lower(pcb);
     tcp_rexmit_rto_commit(pcb);
     return true;

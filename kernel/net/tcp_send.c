@@ -205,7 +205,9 @@ static void blocks_acknowledge(struct net_tcp *e, u64 bytes)
 err_t net_tcp_acknowledged(void *endpoint, struct tcp_pcb *pcb, u16_t bytes)
 {
     struct net_tcp *e = endpoint;
-    e->retried |= pcb->flags & TF_RTO;
+    if (pcb->net_recovery.resent)
+        e->retried = true;
+    pcb->net_recovery.resent = false;
     blocks_acknowledge(e, bytes);
     e->progress_ns = clock_monotonic_ns();
     tune_limit(e);

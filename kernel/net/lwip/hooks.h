@@ -1,6 +1,7 @@
 /* Where lwIP asks us, in the middle of its work.  The functions are in kernel/net/. */
 #pragma once
 
+#include "lwip/err.h"
 #include "lwip/ip_addr.h"
 
 /* Name servers of DHCP answers and router advertisements: kernel/net/name_servers.c. */
@@ -46,6 +47,27 @@ void net_lwip_list_remove(struct tcp_pcb **list, struct tcp_pcb *pcb);
 struct tcp_pcb *net_lwip_find(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote,
                               u16_t remote_port, u8_t interface);
 struct tcp_pcb_listen *net_lwip_find_listener(const ip_addr_t *local, u16_t port, u8_t interface);
+
+/* --- loss recovery: kernel/net/lwip_recovery.c, called from edits/95_recovery.pl ---
+   What the segment that is being processed says in its options. */
+struct net_lwip_options {
+    u32_t echo; /* of a timestamp of ours */
+    u8_t has_echo;
+    u8_t sack_count;
+    struct {
+        u32_t begin, end;
+    } sacks[4];
+};
+extern struct net_lwip_options net_lwip_options;
+/* An acknowledgement: pcb->lastack was `before`; duplicate: RFC 5681's definition holds. */
+void net_lwip_acknowledged(struct tcp_pcb *pcb, u32_t before, int duplicate);
+/* How far from lastack on may be sent: what min(snd_wnd, cwnd) was. */
+u32_t net_lwip_send_window(const struct tcp_pcb *pcb);
+/* Sends what is lost again, as much as may go now. */
+void net_lwip_resend_lost(struct tcp_pcb *pcb);
+void net_lwip_recovery_end(struct tcp_pcb *pcb);
+/* Added to lwIP: a packet of the connection's, with its TCP header.  Taken over. */
+err_t net_lwip_output_packet(struct tcp_pcb *pcb, struct pbuf *p);
 
 /* Added to lwIP by edits/93_segments.pl: kernel/net/lwip_segments.c.  A packet that begins with
    room for so many bytes of options, and then refers to bytes of a segment's payload; NULL: no

@@ -27,7 +27,9 @@ $(LWIP_ARCHIVE_FILE): kernel/net/lwip/fetch.sh
 	@sh kernel/net/lwip/fetch.sh $@
 	@touch $@
 
-$(LWIP_READY): $(LWIP_ARCHIVE_FILE) kernel/net/lwip/edit.pl $(LWIP_EDITS)
+# Headers of ours that its headers include count too: compilers do not list those of system headers.
+$(LWIP_READY): $(LWIP_ARCHIVE_FILE) kernel/net/lwip/edit.pl $(LWIP_EDITS) \
+    $(wildcard kernel/net/lwip/*.h kernel/net/lwip/arch/*.h)
 	@rm -rf $(LWIP)/src $(LWIP)/unpacked
 	@mkdir -p $(LWIP)/unpacked
 	@tar -xJf $(LWIP_ARCHIVE_FILE) -C $(LWIP)/unpacked --strip-components=1 --no-same-owner
