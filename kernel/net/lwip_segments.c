@@ -89,3 +89,39 @@ void net_lwip_segment_fit(struct tcp_pcb *pcb, u32_t window)
     if (whole && whole < seg->len)
         tcp_split_unsent_seg(pcb, (u16)whole);
 }
+
+/* --- what was acknowledged of one ------------------------------------------------------------- */
+
+/* Takes bytes from the front of what lies behind the header, which is the first pbuf. */
+static void payload_drop(struct tcp_pcb *pcb, struct pbuf *header, u32 bytes)
+{
+    header->tot_len = (u16_t)(header->tot_len - bytes);
+    while (bytes) {
+        struct pbuf *p = header->next;
+        u16 here = (u16)min(bytes, (u32)p->len);
+        bytes -= here;
+        if (here < p->len) {
+            pbuf_remove_header(p, here);
+            continue;
+        }
+        header->next = p->next;
+        p->next = NULL;
+        pbuf_free(p);
+        pcb->snd_queuelen--;
+    }
+}
+
+u32_t net_lwip_segment_trim(struct tcp_pcb *pcb, struct tcp_seg *seg, u32_t ackno)
+{
+    u32 sequence = lwip_ntohl(seg->tcphdr->seqno);
+    u32 bytes = ackno - sequence;
+    u32 header = (u32)seg->p->tot_len - seg->len;
+    /* A device may be reading the header; and all of the payload has to lie behind it. */
+    if (!TCP_SEQ_LT(sequence, ackno) || bytes > seg->len || seg->p->ref != 1 ||
+        header != seg->p->len)
+        return 0;
+    payload_drop(pcb, seg->p, bytes);
+    seg->len = (u16_t)(seg->len - bytes);
+    seg->tcphdr->seqno = lwip_htonl(ackno);
+    return bytes;
+}

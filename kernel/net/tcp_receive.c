@@ -219,9 +219,10 @@ void net_tcp_take(struct net_tcp *e, u64 bytes)
         first_pbuf_free(e);
     }
     e->taken = (u32)left;
+    if (!e->pcb || e->fin)
+        return;
     window_tune(e, bytes);
-    if (e->pcb && !e->fin)
-        window_open(e);
+    window_open(e);
 }
 
 void net_tcp_received_drop(struct net_tcp *e)

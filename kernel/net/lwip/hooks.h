@@ -78,3 +78,5 @@ struct pbuf *net_lwip_segment_slice(struct tcp_seg *seg, u16_t offset, u16_t byt
 void net_lwip_segment_fit(struct tcp_pcb *pcb, u32_t window);
 /* Whether packets of TCP may be longer than the MTU there. */
 int net_lwip_device_cuts(const struct netif *netif, int is_v6);
+/* Takes what was acknowledged of a segment from its front; how many bytes. */
+u32_t net_lwip_segment_trim(struct tcp_pcb *pcb, struct tcp_seg *seg, u32_t ackno);

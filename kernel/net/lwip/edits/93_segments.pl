@@ -66,6 +66,18 @@ replace("  /* Handle the current segment not fitting within the window */\n",
 replace("    seg = pcb->unsent;\n  }\n#if TCP_OVERSIZE\n",
         "    net_lwip_segment_fit(pcb, wnd);\n    seg = pcb->unsent;\n  }\n#if TCP_OVERSIZE\n");
 
+# Of a large segment a part may be acknowledged: it goes, or what is sent again would begin with it.
+in_file('core/tcp_in.c');
+replace("                  seg_list != NULL || dbg_other_seg_list != NULL);\n    }\n  }\n  return seg_list;\n", <<'EOC');
+                  seg_list != NULL || dbg_other_seg_list != NULL);
+    }
+  }
+  if (seg_list != NULL) {
+    recv_acked += net_lwip_segment_trim(pcb, seg_list, ackno);
+  }
+  return seg_list;
+EOC
+
 # A packet of TCP's that is longer than the MTU is the device's to cut, not IP's.
 in_file('core/ipv4/ip4.c');
 replace("  if (netif->mtu && (p->tot_len > netif->mtu)) {\n    return ip4_frag(p, netif, dest);\n",
