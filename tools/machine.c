@@ -3,6 +3,7 @@
    Everything reaches QEMU as an open descriptor, so that no name of a file has to be quoted and
    nothing is left behind when either of us dies. */
 #include "tools/machine.h"
+#include "tools/capture.h"
 #include "tools/command.h"
 
 #include <errno.h>
@@ -189,16 +190,6 @@ static __attribute__((noreturn)) void child_become(char **argv, const int *inher
     _exit(EXIT_MISSING);
 }
 
-static int capture_open(const char *path)
-{
-    if (!path)
-        return -1;
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        die(EXIT_FAILED, "--capture %s: cannot be written: %s", path, strerror(errno));
-    return fd;
-}
-
 void machine_start(struct machine *m, const struct options *o, enum accel accel, int image_fd)
 {
     if (access(machine_kernel(), R_OK) != 0)
@@ -209,6 +200,7 @@ void machine_start(struct machine *m, const struct options *o, enum accel accel,
     if (!command_exists(qemu))
         die(EXIT_FAILED, "%s is not installed; get it with: apt-get install qemu-system-x86", qemu);
     int theirs[THEIR_ENDS], complaints;
+    theirs[THEIR_CAPTURE] = net_capture(&o->net);
     pair_make(&m->stdin_fd, &theirs[THEIR_STDIN]);
     pair_make(&m->stdout_fd, &theirs[THEIR_STDOUT]);
     pair_make(&m->stderr_fd, &theirs[THEIR_STDERR]);
@@ -220,7 +212,6 @@ void machine_start(struct machine *m, const struct options *o, enum accel accel,
     if (o->trace || o->flame)
         pair_make(&m->trace_fd, &theirs[THEIR_TRACE]);
     theirs[THEIR_IMAGE] = image_fd;
-    theirs[THEIR_CAPTURE] = capture_open(o->net.capture);
     m->monitor_ready = false;
     m->killed = false;
 
@@ -295,6 +286,7 @@ void machine_end(struct machine *m)
             waitpid(m->pid, NULL, 0);
         }
         m->pid = 0;
+        capture_end();
     }
     int *const fds[] = {&m->stdin_fd,  &m->stdout_fd,     &m->stderr_fd,  &m->control_fd,
                         &m->serial_fd, &m->complaints_fd, &m->monitor_fd, &m->trace_fd};

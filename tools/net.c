@@ -3,6 +3,7 @@
    What is wrong is said before anything is built.  QEMU gets addresses and numbers that were read
    here, and a file to capture into as an open descriptor, so nothing has to be quoted. */
 #include "tools/net.h"
+#include "tools/capture.h"
 #include "tools/options.h"
 
 #include <arpa/inet.h>
@@ -170,6 +171,13 @@ static char *backend_word(const struct net_options *n)
         word = longer;
     }
     return word;
+}
+
+int net_capture(const struct net_options *n)
+{
+    if (!n->capture)
+        return -1;
+    return capture_start(n->capture, n->kind == NET_TAP ? CAPTURE_VIRTIO_HEADERS : CAPTURE_FRAMES);
 }
 
 void net_words(struct text_list *l, const struct options *o, int capture_fd)

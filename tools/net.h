@@ -32,6 +32,8 @@ void net_read(struct net_options *n, const char *where, const char *value);
 void net_forward_read(struct net_options *n, const char *where, const char *value);
 /* Ends the command when its parts do not go together, or when the tap is not there. */
 void net_check(const struct net_options *n);
+/* Begins the file of --capture: where QEMU is to write to, or -1. */
+int net_capture(const struct net_options *n);
 /* QEMU's words for it; `capture_fd` is open for --capture, or -1. */
 void net_words(struct text_list *l, const struct options *o, int capture_fd);
 /* "net=..." for the kernel's command line. */

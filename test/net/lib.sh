@@ -8,8 +8,8 @@ trap 'net_end' EXIT
 trap 'exit 1' HUP INT TERM
 
 NAMESPACE=thunk-$$
-HOST=10.77.0.1  # this side, seen from the machine
-GUEST=10.77.0.2 # the machine, seen from this side
+HOST=           # this side, seen from the machine
+GUEST=          # the machine, seen from this side
 INSIDE=()       # what a client is started with
 NET=()          # thunk's options
 MODE=user
@@ -19,6 +19,7 @@ HELPERS=()      # processes of this test's own
 
 net_begin() {
     local error
+    HOST=10.77.0.1 GUEST=10.77.0.2 INSIDE=() MODE=user NO_TAP=
     if [ -n "${THUNK_NO_TAP:-}" ]; then
         NO_TAP="THUNK_NO_TAP is set"
     elif error=$(namespace_make 2>&1); then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `thunk` offers: --net user with -p, for TCP and UDP; --capture.
+# What `thunk` offers: --net user with -p, for TCP and UDP; --capture, there and of a tap.
 set -u
 . test/net/lib.sh
 
@@ -23,4 +23,24 @@ for wanted in 'udp [0-9.]*:68 > [0-9.]*:67' 'arp' 'tcp [0-9.]*:[0-9]* > 10.0.2.1
     grep -q "^$wanted" "$WORK/frames"
     ok $? "--capture: there is: $wanted" || diagnose "$WORK/frames"
 done
+
+# --- a tap: frames have a header of virtio-net in front on their way, and large ones are not cut ---
+unset THUNK_NO_TAP
+net_begin
+if need_tap "--capture of a tap"; then
+    server_start -v --capture "$WORK/tap.pcap" --deb memcached memcached -u root -l 0.0.0.0
+    serves "memcached answers at a tap" python3 test/net/memcached_client.py "$GUEST" 11211 version
+    client "large values over a tap" python3 test/net/memcached_client.py "$GUEST" 11211 large
+    grep -Eq "address $GUEST/24, gateway $HOST" "$WORK/server.err"
+    ok $? "-v shows the address that was given" || diagnose "$WORK/server.err"
+    server_kill
+    python3 test/net/pcap.py "$WORK/tap.pcap" >"$WORK/frames"
+    ok $? "--capture of a tap: the file is a pcap of whole frames"
+    for wanted in arp "tcp $HOST:[0-9]* > $GUEST:11211" "tcp $GUEST:11211 > $HOST"; do
+        grep -q "^$wanted" "$WORK/frames"
+        ok $? "--capture of a tap: there is: $wanted" || diagnose "$WORK/frames"
+    done
+    ! grep -vqE '^(arp|ipv6|tcp|udp|ip) ' "$WORK/frames"
+    ok $? "--capture of a tap: every frame is one" || grep -vE '^(arp|ipv6|tcp|udp|ip) ' "$WORK/frames" | head -3 | sed 's/^/# /'
+fi
 finish
