@@ -17,8 +17,7 @@ $(BUILD)/thunk.o/%.o: %.c
 
 -include $(THUNK_OBJECTS:.o=.d)
 
-# A real Debian program, unpacked from its package, in an image of our own, in a machine of its own.
-RUN_DEMO := --timeline --deb lua5.4 --add tools/hello.lua:/hello.lua lua5.4 /hello.lua
+# Debian's web server, unpacked from its package, in an image of our own, in a machine of its own.
+# PORT: where it is reached (8080, or the next one that is free).
 run: kernel thunk
-	@echo "+ $(BUILD)/thunk run $(RUN_DEMO)"
-	@$(BUILD)/thunk run $(RUN_DEMO)
+	@PORT='$(PORT)' tools/demo/run.sh $(BUILD)/thunk
