@@ -45,6 +45,13 @@ static inline void list_remove(struct list *element)
     list_init(element);
 }
 
+static inline void list_move_back(struct list *head, struct list *element)
+{
+    element->previous->next = element->next;
+    element->next->previous = element->previous;
+    list_push_back(head, element);
+}
+
 /* The first element, taken out; NULL when the list is empty. */
 static inline struct list *list_pop_front(struct list *head)
 {

@@ -20,17 +20,23 @@ static s64 null_write(struct file *f, struct transfer *x)
 }
 
 /* One buffer whose memory is there, nearly always. */
+static __attribute__((noinline)) s64 zero_read_parts(struct transfer *x)
+{
+    u64 copied;
+    s64 error = transfer_zero(x, x->left, &copied);
+    return error ? transfer_stop(x, error) : (s64)x->done;
+}
+
 static s64 zero_read(struct file *f, struct transfer *x)
 {
     (void)f;
-    u64 bytes = x->left, copied;
+    u64 bytes = x->left;
     if (likely(bytes == x->chunk) && likely(!zero_out(x->at, bytes))) {
         x->at += bytes;
         x->left = x->chunk = 0;
         return (s64)(x->done += bytes);
     }
-    s64 error = transfer_zero(x, x->left, &copied);
-    return error ? transfer_stop(x, error) : (s64)x->done;
+    return zero_read_parts(x);
 }
 
 static s64 full_write(struct file *f, struct transfer *x)

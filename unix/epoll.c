@@ -374,40 +374,47 @@ struct epoll_operation {
     struct status_handler waited;
 };
 
-/* Tells the program of one item that holds `events`; what becomes of it then. */
-static s64 item_collect(struct epoll_item *i, u32 events, u64 to)
+/* What becomes of an item of which the program was told: level-triggered ones stay listed, at the
+   end, since the others come first next time. */
+static void item_told(struct epoll_item *i)
 {
-    struct epoll_event event = {events, i->data};
-    if (copy_out(to, &event, sizeof(event))) {
-        item_list(i);
-        return -EFAULT;
-    }
     if (i->events & EPOLLONESHOT) {
         i->fired = true;
         i->waiter.events = 0;
     } else if (!(i->events & EPOLLET)) {
-        item_list(i); /* at the end: the others come first next time */
+        if (i->ready_link.next != i->ready_link.previous)
+            list_move_back(&i->epoll->ready, &i->ready_link);
+        return;
     }
-    return 0;
+    item_unlist(i);
+}
+
+/* Called when nothing was told yet: the call may start again.  0, -EFAULT or SYSCALL_LATER. */
+static __attribute__((noinline)) s64 event_fetch_out(struct thread *t, u64 to,
+                                                     const struct epoll_event *event)
+{
+    s64 r = user_prepare(t, to, sizeof(*event), USER_WRITE);
+    return r ? r : copy_out(to, event, sizeof(*event)) ? -EFAULT : 0;
 }
 
 /* How many events were told, or -errno; SYSCALL_LATER: the call starts again. */
 static s64 epoll_collect(struct thread *t, struct epoll *e, u64 user, u32 most)
 {
-    u64 listed = e->ready_count;
-    u64 bytes = min(listed, (u64)most) * sizeof(struct epoll_event);
-    s64 count = 0, r = bytes ? user_prepare(t, user, bytes, USER_WRITE) : 0;
-    if (r)
-        return r;
-    while (listed-- && count < most && !list_empty(&e->ready)) {
+    s64 count = 0;
+    for (u64 listed = e->ready_count; listed && count < most && !list_empty(&e->ready); listed--) {
         struct epoll_item *i = container_of(e->ready.next, struct epoll_item, ready_link);
-        item_unlist(i);
-        u32 events = item_holds(i);
-        if (!events)
+        struct epoll_event event = {item_holds(i), i->data};
+        if (!event.events) {
+            item_unlist(i);
             continue;
-        r = item_collect(i, events, user + (u64)count * sizeof(struct epoll_event));
-        if (r)
-            return count ? count : r;
+        }
+        u64 to = user + (u64)count * sizeof(event);
+        if (unlikely(copy_out(to, &event, sizeof(event)))) {
+            s64 r = count ? count : event_fetch_out(t, to, &event);
+            if (r)
+                return r;
+        }
+        item_told(i);
         count++;
     }
     return count;
@@ -515,8 +522,10 @@ s64 sys_epoll_wait(struct thread *t, s32 set, u64 events, s32 most, s32 timeout_
 static s64 epoll_begin_masked(struct thread *t, s32 set, u64 events, s32 most, s64 timeout_ns,
                               u64 mask, u64 mask_bytes)
 {
+    if (likely(!mask))
+        return epoll_begin(t, set, events, most, timeout_ns);
     u64 bytes = (u64)max(most, 0) * sizeof(struct epoll_event);
-    s64 r = mask && bytes ? user_prepare(t, events, min(bytes, PAGE_BYTES), USER_WRITE) : 0;
+    s64 r = bytes ? user_prepare(t, events, min(bytes, PAGE_BYTES), USER_WRITE) : 0;
     if (!r)
         r = poll_mask_set(t, mask, mask_bytes);
     return r ? r : epoll_begin(t, set, events, most, timeout_ns);

@@ -127,6 +127,10 @@ struct io_vector {
     u64 bytes;
 };
 
+#define OWES_HOLD    1u /* of the file, while it waits */
+#define OWES_TURN    2u /* between two steps of a write: file_turn_take */
+#define OWES_VECTORS 4u /* memory */
+
 #define TRANSFER_VECTORS 8 /* in the operation itself; more are on the heap */
 
 /* One read or write.  Lives in the thread's operation. */
@@ -141,10 +145,9 @@ struct transfer {
     u32 flags;          /* the file's, and what of O_APPEND, O_DSYNC and O_SYNC this call adds */
     bool keep_position; /* pread: the file's own position stays */
     bool writing;
-    bool waiting;     /* the file is held */
+    u8 owes;          /* OWES_..., what transfer_release gives back */
     bool from_kernel; /* `at` is memory of the kernel's: sendfile writes a page of the cache */
     bool more;        /* from_kernel: and more follows at once */
-    bool turn;        /* between two steps of a write: file_turn_take */
     u32 room_tries;   /* waits for room in a row that did not help */
     u32 retries;      /* copies that failed at `at` although its page was said to be there */
     u32 vectors_left;
@@ -153,7 +156,7 @@ struct transfer {
     struct io_vector *vectors;
     struct io_vector embedded[TRANSFER_VECTORS];
     struct status_handler came; /* pages of the file or of user memory, room, a turn */
-    struct list turn_link;      /* with `turn`: among those that are being written */
+    struct list turn_link;      /* with OWES_TURN: among those that are being written */
     struct waiter waiter;       /* on the file's queue */
     struct wake_handler woken;
     status_handler landed; /* of the wait for the file */
@@ -185,7 +188,7 @@ static inline s64 transfer_finish(struct transfer *x, s64 result)
     struct file *f = x->file;
     if (f->operations->positioned && !x->keep_position)
         f->position = x->position;
-    if (unlikely(x->waiting | x->turn || x->vectors_allocated))
+    if (unlikely(x->owes))
         transfer_release(x);
     return result;
 }
@@ -206,14 +209,12 @@ static inline void transfer_init(struct transfer *x, struct thread *t, struct fi
     x->done = 0;
     x->flags = f->flags;
     x->keep_position = false;
-    x->waiting = false;
-    x->turn = false;
+    x->owes = 0;
     x->retries = 0;
     x->room_tries = 0;
     x->from_kernel = false;
     x->page = NULL;
     x->vectors_left = 0;
-    x->vectors_allocated = 0;
     x->finished = NULL;
     x->message = NULL;
     x->deadline_ns = 0;
@@ -222,8 +223,8 @@ static inline void transfer_init(struct transfer *x, struct thread *t, struct fi
 /* Copies to or from the program's memory at x->at and moves on, x->position too.  *copied is how
    much it was. 0, -EFAULT, or SYSCALL_LATER: the memory is being brought in, and the attempt is
    made again. */
-s64 transfer_out(struct transfer *x, const void *from, u64 bytes, u64 *copied);
-s64 transfer_in(struct transfer *x, void *to, u64 bytes, u64 *copied);
+static inline s64 transfer_out(struct transfer *x, const void *from, u64 bytes, u64 *copied);
+static inline s64 transfer_in(struct transfer *x, void *to, u64 bytes, u64 *copied);
 s64 transfer_zero(struct transfer *x, u64 bytes, u64 *copied);
 /* For a receiver that must not be left waiting with what it has begun: the next *bytes, cut to the
    current vector and to what is there, are in memory, and transfer_take copies them at once. */
@@ -244,18 +245,28 @@ static inline void transfer_advance(struct transfer *x, u64 bytes)
     if (unlikely(x->vectors_left) && !x->chunk)
         transfer_next_vector(x);
 }
-/* transfer_out for who need not know how much it was: mostly one copy. */
-static inline s64 transfer_copy_out(struct transfer *x, const void *from, u64 bytes)
+/* Mostly it is one copy within a vector; these are for what is not. */
+s64 transfer_out_parts(struct transfer *x, const void *from, u64 bytes, u64 *copied);
+s64 transfer_in_parts(struct transfer *x, void *to, u64 bytes, u64 *copied);
+
+static inline s64 transfer_out(struct transfer *x, const void *from, u64 bytes, u64 *copied)
 {
-    u64 copied = 0;
-    if (likely(bytes <= x->chunk)) {
-        copied = bytes - copy_out(x->at, from, bytes);
-        transfer_advance(x, copied);
-        if (likely(copied == bytes))
-            return 0;
-    }
-    return transfer_out(x, (const u8 *)from + copied, bytes - copied, &copied);
+    if (unlikely(bytes > x->chunk || copy_out(x->at, from, bytes)))
+        return transfer_out_parts(x, from, bytes, copied);
+    transfer_advance(x, bytes);
+    *copied = bytes;
+    return 0;
 }
+
+static inline s64 transfer_in(struct transfer *x, void *to, u64 bytes, u64 *copied)
+{
+    if (unlikely(x->from_kernel || bytes > x->chunk || copy_in(to, x->at, bytes)))
+        return transfer_in_parts(x, to, bytes, copied);
+    transfer_advance(x, bytes);
+    *copied = bytes;
+    return 0;
+}
+
 /* Counts bytes as moved without looking at them: writing to /dev/null. */
 void transfer_skip(struct transfer *x, u64 bytes);
 /* As transfer_in, but does not move on and stops at the end of the current vector: for a receiver

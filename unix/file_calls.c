@@ -111,12 +111,13 @@ s64 transfer_vectors_get(struct transfer *x, u64 vectors, u64 count)
         if (!x->vectors)
             return -ENOMEM;
         x->vectors_allocated = (u32)count;
+        x->owes |= OWES_VECTORS;
     }
     r = copy_in(x->vectors, vectors, bytes) ? -EFAULT : vectors_check(x, count);
     if (r) {
-        if (x->vectors_allocated)
+        if (x->owes & OWES_VECTORS)
             deallocate(general_heap, x->vectors, bytes);
-        x->vectors_allocated = 0;
+        x->owes &= (u8)~OWES_VECTORS;
         return r;
     }
     x->next = x->vectors;

@@ -133,7 +133,8 @@ static inline s64 regular_read_run(struct regular_file *r, struct inode *i, stru
     bool ahead_reached = r->ahead_end > index && index + count > r->ahead_from;
     if (unlikely(ahead_reached && !r->ahead_busy) && r->expected - index <= 1)
         regular_run(r);
-    s64 error = transfer_copy_out(x, run.memory + offset, min(count * PAGE_BYTES - offset, rest));
+    u64 copied, bytes = min(count * PAGE_BYTES - offset, rest);
+    s64 error = transfer_out(x, run.memory + offset, bytes, &copied);
     page_run_release(&run);
     r->expected = (x->position + PAGE_BYTES - 1) >> PAGE_ORDER;
     return unlikely(error) ? transfer_stop(x, error) : 0;
@@ -171,15 +172,15 @@ static bool write_under_way(const struct inode *i)
 
 void file_turn_take(struct transfer *x)
 {
-    if (x->turn || !x->done || !x->writing || x->file->operations != &file_regular)
+    if (x->owes & OWES_TURN || !x->done || !x->writing || x->file->operations != &file_regular)
         return;
-    x->turn = true;
+    x->owes |= OWES_TURN;
     list_push_back(&writes, &x->turn_link);
 }
 
 void file_turn_end(struct transfer *x)
 {
-    x->turn = false;
+    x->owes &= (u8)~OWES_TURN;
     list_remove(&x->turn_link);
     file_turns_wake();
 }
@@ -237,7 +238,7 @@ static s64 write_pages(struct inode *i, struct transfer *x)
 /* O_SYNC and its like: what was moved is made durable, and others may write meanwhile. */
 static s64 write_sync(struct transfer *x)
 {
-    if (x->turn)
+    if (x->owes & OWES_TURN)
         file_turn_end(x);
     return transfer_sync(x, (x->flags & O_SYNC) == O_SYNC ? SYNC_ALL
                             : x->flags & O_DSYNC          ? SYNC_DATA
@@ -250,7 +251,7 @@ static s64 regular_write(struct file *f, struct transfer *x)
     if (!x->left)
         return 0;
     container_of(f, struct regular_file, file)->accessed = false;
-    if (!x->turn && unlikely(!list_empty(&writes)) && write_under_way(i))
+    if (!(x->owes & OWES_TURN) && unlikely(!list_empty(&writes)) && write_under_way(i))
         return transfer_turn(x);
     s64 r = x->done ? 0 : write_prepare(i, x);
     if (!r)

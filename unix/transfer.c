@@ -24,18 +24,18 @@ void transfer_next_vector(struct transfer *x)
 
 static void transfer_hold(struct transfer *x)
 {
-    if (!x->waiting)
+    if (!(x->owes & OWES_HOLD))
         file_hold(x->file);
-    x->waiting = true;
+    x->owes |= OWES_HOLD;
 }
 
 void transfer_release(struct transfer *x)
 {
-    if (x->vectors_allocated)
+    if (x->owes & OWES_VECTORS)
         deallocate(general_heap, x->vectors, x->vectors_allocated * sizeof(struct io_vector));
-    if (x->turn)
+    if (x->owes & OWES_TURN)
         file_turn_end(x);
-    if (x->waiting)
+    if (x->owes & OWES_HOLD)
         file_release(x->file);
 }
 
@@ -195,7 +195,7 @@ static s64 transfer_fetch(struct transfer *x, u64 bytes, enum user_access access
     return memory_fetch(x, x->at, bytes, access);
 }
 
-s64 transfer_out(struct transfer *x, const void *from, u64 bytes, u64 *copied)
+s64 transfer_out_parts(struct transfer *x, const void *from, u64 bytes, u64 *copied)
 {
     *copied = 0;
     while (bytes) {
@@ -211,7 +211,7 @@ s64 transfer_out(struct transfer *x, const void *from, u64 bytes, u64 *copied)
     return 0;
 }
 
-s64 transfer_in(struct transfer *x, void *to, u64 bytes, u64 *copied)
+s64 transfer_in_parts(struct transfer *x, void *to, u64 bytes, u64 *copied)
 {
     *copied = 0;
     while (bytes) {
