@@ -195,6 +195,7 @@ static void socket_file_close(struct file *f)
     struct socket *s = container_of(f, struct socket_file, file)->socket;
     if (!s)
         return;
+    s->file = NULL;
     s->operations->close(s);
     socket_wake(s, POLLHUP);
     socket_release(s);
@@ -222,6 +223,7 @@ struct file *socket_file_create(struct socket *s, u32 flags)
     }
     container_of(f, struct socket_file, file)->socket = s;
     s->number = f->number;
+    s->file = f;
     return f;
 }
 

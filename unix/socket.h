@@ -130,10 +130,11 @@ struct socket_operations {
 struct socket {
     const struct socket_operations *operations; /* [I] */
     u32 references;
-    u16 family, type; /* [I] */
-    u32 protocol;     /* [I] */
-    u64 number;       /* [I] inode number, as /proc/net shows it */
-    struct list link; /* among all sockets, for /proc/net */
+    u16 family, type;  /* [I] */
+    u32 protocol;      /* [I] */
+    u64 number;        /* [I] inode number, as /proc/net shows it */
+    struct file *file; /* not held; NULL: not accepted yet, or closed */
+    struct list link;  /* among all sockets, for /proc/net */
     struct wait_queue queue;
     bool listening;
     /* --- what every family knows of SOL_SOCKET --- */
@@ -217,6 +218,8 @@ u64 socket_control_out(struct thread *t, struct socket *s, u64 address, u64 byte
 struct socket_rights *socket_rights_copy(const struct socket_rights *r);
 /* Closes the files; NULL is none.  Files that are sockets may carry more: it does not recurse. */
 void socket_rights_release(struct socket_rights *r);
+/* How many files there are in messages. */
+u64 socket_rights_on_the_way(void);
 
 /* The program's address: 0, -EINVAL, -EFAULT, SYSCALL_LATER. */
 s64 socket_address_in(struct thread *t, u64 address, s64 bytes, struct socket_address *to);

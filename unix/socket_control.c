@@ -2,9 +2,9 @@
    (SCM_RIGHTS), credentials, times of arrival, and the addresses of datagrams (IP_PKTINFO).
 
    Files on their way are held by a struct socket_rights, which belongs to a message until a
-   receiver has them.  A socket can be among them, even the one that they are sent through: such a
-   ring is only bounded (RIGHTS_MOST), not found; and giving files up, which may give up further
-   files, is done in a loop, so no chain of sockets inside of sockets is too deep. */
+   receiver has them.  A socket can be among them, even the one that they are sent through: such
+   rings are found when a socket is closed (unix/socket_unix_collect.c).  Giving files up may give
+   up further files, and is done in a loop, so no chain of sockets inside of sockets is too deep. */
 #include "kernel/user_copy.h"
 #include "unix/descriptor.h"
 #include "unix/socket.h"
@@ -17,6 +17,11 @@ struct control_header { /* struct cmsghdr */
 };
 
 static u64 rights_on_the_way; /* files; bounded by RLIMIT_NOFILE as on Linux */
+
+u64 socket_rights_on_the_way(void)
+{
+    return rights_on_the_way;
+}
 
 /* --- rights ----------------------------------------------------------------------------------- */
 

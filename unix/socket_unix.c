@@ -126,6 +126,16 @@ static void unix_end(struct socket_unix *u, bool accepted)
 static void unix_close(struct socket *s)
 {
     unix_end(socket_unix_of(s), true);
+    if (socket_rights_on_the_way())
+        socket_unix_collect();
+}
+
+/* A larger buffer may be what a sender waits for. */
+static s64 unix_changed(struct socket *s, u32 name)
+{
+    if (name == SO_SNDBUF || name == SO_SNDBUFFORCE)
+        socket_wake(s, SOCKET_WRITABLE);
+    return 0;
 }
 
 static s64 unix_shutdown(struct socket *s, bool reading, bool writing)
@@ -344,6 +354,7 @@ static const struct socket_operations unix_stream = {
     .received = socket_unix_received,
     .unsent = unix_unsent,
     .option_get = unix_option_get,
+    .changed = unix_changed,
     .error = unix_error,
     .close = unix_close,
 };
@@ -362,6 +373,7 @@ static const struct socket_operations unix_datagram = {
     .received = socket_unix_received,
     .unsent = unix_unsent,
     .option_get = unix_option_get,
+    .changed = unix_changed,
     .error = unix_error,
     .close = unix_close,
 };

@@ -34,6 +34,8 @@ struct socket_unix {
     struct socket_credentials peer_credentials; /* SO_PEERCRED */
     struct list name_link;                      /* among those with a name */
     struct inode *inode;                        /* held: the name's; NULL: abstract, or no name */
+    u64 on_the_way;                             /* socket_unix_collect: its file, in messages */
+    bool reached, visited;                      /* and what can be received still */
     struct socket_address name;                 /* bytes 0: none */
 };
 
@@ -93,3 +95,9 @@ s64 socket_unix_datagram_receive(struct socket *s, struct transfer *x);
 s64 socket_unix_received(struct socket *s);
 /* Drops all that was received. */
 void socket_unix_purge(struct socket_unix *u);
+/* The files in what was received and not read. */
+closure_type(socket_file_visitor, void, struct file *f);
+void socket_unix_visit_files(struct socket_unix *u, socket_file_visitor visitor);
+
+/* Closes sockets that only messages refer to which nobody can receive (socket_unix_collect.c). */
+void socket_unix_collect(void);

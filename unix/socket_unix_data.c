@@ -107,6 +107,15 @@ void socket_unix_purge(struct socket_unix *u)
         piece_remove(u, p);
 }
 
+void socket_unix_visit_files(struct socket_unix *u, socket_file_visitor visitor)
+{
+    list_for_each (&u->pieces, l) {
+        const struct socket_rights *r = container_of(l, struct unix_piece, link)->rights;
+        for (u32 i = 0; r && i < r->count; i++)
+            apply(visitor, r->files[i]);
+    }
+}
+
 s64 socket_unix_received(struct socket *s)
 {
     struct socket_unix *u = socket_unix_of(s);

@@ -151,6 +151,27 @@ static void rights(int type)
     close(q[0]);
 }
 
+/* Sockets that only lie in their own messages do not stay. */
+static void rings(void)
+{
+    int done = 0;
+    printf("--- rings\n");
+    for (; done < 1500; done++) {
+        int p[2], q[2];
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, p) < 0 || socketpair(AF_UNIX, SOCK_DGRAM, 0, q) < 0)
+            break;
+        if (send_rights(p[0], &p[0], 1, "itself") < 0 ||
+            send_rights(p[0], &q[0], 1, "another") < 0 ||
+            send_rights(q[1], &p[1], 1, "the other end") < 0)
+            break;
+        close(p[0]);
+        close(p[1]);
+        close(q[0]);
+        close(q[1]);
+    }
+    printf("rings made: %d\n", done);
+}
+
 static void credentials(int type)
 {
     int p[2], on = 1;
@@ -267,6 +288,7 @@ int main(void)
     rights(SOCK_STREAM);
     rights(SOCK_DGRAM);
     rights(SOCK_SEQPACKET);
+    rings();
     credentials(SOCK_STREAM);
     credentials(SOCK_DGRAM);
     message_arguments();
