@@ -164,7 +164,7 @@ struct transfer {
     struct status_handler waited;
     /* Gets the result of a transfer that had to wait; NULL: the system call returns it. */
     void (*finished)(struct transfer *x, s64 result);
-    struct page *page;              /* from_kernel: what holds the memory; NULL: copy it */
+    struct page_run *run;           /* from_kernel: what holds the memory; NULL: copy it */
     struct socket_message *message; /* a socket's call (unix/socket.h) that is more than bytes */
     u64 deadline_ns;                /* of waiting for the file; 0: none */
 };
@@ -213,7 +213,7 @@ static inline void transfer_init(struct transfer *x, struct thread *t, struct fi
     x->retries = 0;
     x->room_tries = 0;
     x->from_kernel = false;
-    x->page = NULL;
+    x->run = NULL;
     x->vectors_left = 0;
     x->finished = NULL;
     x->message = NULL;

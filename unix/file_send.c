@@ -1,7 +1,8 @@
-/* sendfile and copy_file_range: pages of the cache are written to another file, one at a time, held
-   while they are.  The receiving side is a transfer whose memory is the page; so whatever it waits
-   for (a full pipe, the console, room on the disk) comes back here.  A TCP socket takes the page
-   itself, with a hold of its own (unix/socket_tcp.c).  Only files of the image can be sent. */
+/* sendfile and copy_file_range: pages of the cache are written to another file, in runs of those
+   that follow each other in memory, held while they are.  The receiving side is a transfer whose
+   memory is theirs; so whatever it waits for (a full pipe, the console, room on the disk) comes
+   back here.  A TCP socket takes the pages themselves, with holds of its own (unix/socket_tcp.c).
+   Only files of the image can be sent. */
 #include "kernel/user_copy.h"
 #include "unix/descriptor.h"
 #include "unix/wait.h"
@@ -19,7 +20,7 @@ struct send {
     bool held;
     struct send_place source, target; /* the target's without an address: the transfer keeps it */
     u64 left, sent;
-    struct page *page; /* held; NULL between pages */
+    struct page_run run; /* held; of no pages between two steps */
     struct status_handler came;
 };
 
@@ -39,12 +40,17 @@ static bool place_out(const struct send_place *p)
     return !p->address || !copy_out(p->address, &p->position, sizeof(p->position));
 }
 
+static void send_run_release(struct send *s)
+{
+    if (s->run.count)
+        page_run_release(&s->run);
+    s->run.count = 0;
+}
+
 /* The call is over: the new positions are told, and the count or the error returned. */
 static s64 send_finish(struct send *s, s64 error)
 {
-    if (s->page)
-        page_release(s->page);
-    s->page = NULL;
+    send_run_release(s);
     if (!s->source.address)
         s->from->position = s->source.position;
     if (s->held) {
@@ -56,11 +62,10 @@ static s64 send_finish(struct send *s, s64 error)
     return s->sent ? (s64)s->sent : error;
 }
 
-/* One page was written, whole or in part. */
+/* A run of pages was written, whole or in part. */
 static s64 send_count(struct send *s, s64 result)
 {
-    page_release(s->page);
-    s->page = NULL;
+    send_run_release(s);
     if (result <= 0)
         return send_finish(s, result);
     s->sent += (u64)result;
@@ -99,36 +104,39 @@ static s64 send_miss(struct send *s, u64 index, u64 pages)
     return SYSCALL_LATER;
 }
 
-/* Writes what the page holds of the rest.  SYSCALL_LATER: send_written gets the result. */
-static s64 send_page(struct send *s, u64 bytes, bool more)
+/* Writes what the pages hold of the rest.  SYSCALL_LATER: send_written gets the result. */
+static s64 send_run(struct send *s, u64 rest)
 {
+    u64 offset = s->source.position & (PAGE_BYTES - 1), there = s->run.count * PAGE_BYTES - offset;
     transfer_init(&s->x, s->thread, s->to);
     s->x.writing = true;
     s->x.from_kernel = true;
-    s->x.page = s->page;
-    s->x.more = more;
+    s->x.run = &s->run;
+    s->x.more = rest > there;
     s->x.finished = send_written;
     if (s->target.address) {
         s->x.keep_position = true;
         s->x.position = s->target.position;
     }
-    s->x.at = (u64)page_memory(s->page) + (s->source.position & (PAGE_BYTES - 1));
-    s->x.left = s->x.chunk = bytes;
+    s->x.at = (u64)s->run.memory + offset;
+    s->x.left = s->x.chunk = min(rest, there);
     return transfer_attempt(&s->x);
 }
 
 static s64 send_steps(struct send *s)
 {
-    u64 size = inode_bytes(s->from->node.inode);
+    struct inode *i = s->from->node.inode;
+    u64 size = inode_bytes(i);
     while (s->left && s->source.position < size) {
-        u64 index = s->source.position >> PAGE_ORDER,
-            rest = min(s->left, size - s->source.position);
-        u64 room = PAGE_BYTES - (s->source.position & (PAGE_BYTES - 1));
-        s->page = page_find(s->from->node.inode, index);
-        if (!s->page)
-            return send_miss(s, index, (rest + PAGE_BYTES - 1) >> PAGE_ORDER);
+        u64 rest = min(s->left, size - s->source.position),
+            first = s->source.position >> PAGE_ORDER;
+        u64 pages = ((s->source.position + rest - 1) >> PAGE_ORDER) - first + 1;
+        if (!pages_find(i, first, pages, &s->run)) {
+            s->run.count = 0;
+            return send_miss(s, first, pages);
+        }
         send_hold(s);
-        s64 r = send_page(s, min(rest, room), rest > room);
+        s64 r = send_run(s, rest);
         if (r == SYSCALL_LATER)
             return r;
         r = send_count(s, r);
@@ -147,7 +155,7 @@ static s64 send_begin(struct send *s, struct thread *t, struct file *from, struc
     s->held = false;
     s->left = min(bytes, (u64)LINUX_IO_MOST);
     s->sent = 0;
-    s->page = NULL;
+    s->run.count = 0;
     if (!s->source.address)
         s->source.position = from->position;
     return send_steps(s);

@@ -4,7 +4,7 @@
 
 static const struct socket_operations socket_tcp;
 
-#define SEND_PAGE_LEAST 1024 /* bytes; less is cheaper to copy than to keep track of */
+#define SEND_PAGES_LEAST 1024 /* bytes; less is cheaper to copy than to keep track of */
 
 #define LINUX_TIME_WAIT 6 /* include/net/tcp_states.h */
 
@@ -237,32 +237,41 @@ static s64 tcp_send_stop(struct socket_inet *i, struct transfer *x, s64 error)
     return transfer_stop(x, error);
 }
 
-/* A page of a file that is sent as it lies in the cache; it stays what it is while the connection
-   or the device needs it, also when the file is cut or has gone. */
-struct sent_page {
+/* Pages of a file that are sent as they lie in the cache; they stay what they are while the
+   connection or the device needs them, also when the file is cut or has gone. */
+struct sent_pages {
     struct thunk released;
-    struct page *page; /* held */
+    struct page_run run; /* held */
 };
 
-closure_method(thunk, sent_page_released, struct sent_page, released)
+closure_method(thunk, sent_pages_released, struct sent_pages, released)
 {
-    struct sent_page *p = owner();
-    page_release(p->page);
+    struct sent_pages *p = owner();
+    page_run_release(&p->run);
     deallocate(general_heap, p, sizeof(*p));
 }
 
-static s64 tcp_send_page(struct socket_inet *i, struct transfer *x)
+static struct sent_pages *sent_pages_hold(const struct page_run *run)
 {
-    struct sent_page *p = allocate(general_heap, sizeof(*p));
+    struct sent_pages *p = allocate(general_heap, sizeof(*p));
+    if (!p)
+        return NULL;
+    init_method(&p->released, sent_pages_released);
+    p->run = *run;
+    for (u32 n = 0; n < run->count; n++)
+        page_hold(run->pages[n]);
+    return p;
+}
+
+static s64 tcp_send_pages(struct socket_inet *i, struct transfer *x)
+{
+    struct sent_pages *p = sent_pages_hold(x->run);
     if (!p)
         return -ENOBUFS;
-    p->page = x->page;
-    page_hold(p->page);
-    init_method(&p->released, sent_page_released);
     s64 r = syscall_status(
         net_tcp_send_memory(i->tcp, (const void *)x->at, x->left, x->more, &p->released));
     if (r) {
-        page_release(p->page);
+        page_run_release(&p->run);
         deallocate(general_heap, p, sizeof(*p));
         return tcp_send_stop(i, x, r);
     }
@@ -279,8 +288,8 @@ static s64 tcp_send(struct socket *s, struct transfer *x)
     s64 r = tcp_send_flags(socket_flags(x));
     if (r)
         return r;
-    if (x->page && x->left >= SEND_PAGE_LEAST)
-        return tcp_send_page(i, x);
+    if (x->run && x->left >= SEND_PAGES_LEAST)
+        return tcp_send_pages(i, x);
     do {
         void *memory;
         u64 copied, bytes = x->left;
