@@ -68,7 +68,7 @@ _Static_assert(sizeof(struct vnet_buffer) <= VNET_FRAME_OFFSET - sizeof(struct v
 _Static_assert((VNET_FRAME_OFFSET + NET_ETHERNET_BYTES) % 16 == 0, "IP's header is aligned");
 
 struct vnet_pool {
-    u32 buffer_bytes;      /* [I] of one, the struct included */
+    u32 buffer_bytes;      /* of one, the struct included; [I] once there is one */
     u64 bytes, bytes_most; /* of all buffers and copies that there are */
     struct net_buffer *free;
     u32 free_count;

@@ -22,6 +22,7 @@
 #define SMALL_MACHINE  (64 * MiB)
 #define BUFFER_SMALL   2048u
 #define BUFFER_LARGE   4096u
+#define BUFFER_MOST    (64 * 1024u)
 #define MEMORY_PART    8  /* the pool's part of the machine's memory */
 #define POSTED_PART    64 /* the part of it that a pair's ring holds */
 #define POSTED_SPARE   16 /* beyond what the longest frame needs */
@@ -380,13 +381,25 @@ void virtio_net_receive_init(struct vnet *n)
     pool->bytes_most = max(memory / MEMORY_PART, POOL_LEAST);
 }
 
+/* What a buffer can hold; in a ring of few descriptors they are longer, so that the longest frame
+   fits: a device that has no room for it waits for ever. */
+static u32 buffer_room(struct vnet *n, u64 descriptors)
+{
+    struct vnet_pool *pool = &n->pool;
+    u64 longest = NET_FRAME_BYTES + sizeof(struct vnet_header);
+    while (n->mergeable && pool->bytes == 0 && pool->buffer_bytes < BUFFER_MOST &&
+           descriptors * (pool->buffer_bytes - VNET_FRAME_OFFSET) < longest)
+        pool->buffer_bytes *= 2;
+    return pool->buffer_bytes - VNET_FRAME_OFFSET;
+}
+
 void virtio_net_receive_size(struct vnet_pair *p)
 {
-    const struct vnet *n = p->net;
-    u32 room = n->pool.buffer_bytes - VNET_FRAME_OFFSET;
+    struct vnet *n = p->net;
+    u64 fits = min(p->receive.size, (u16)VNET_RING_MOST) / (n->header_apart ? 2 : 1);
+    u32 room = buffer_room(n, fits);
     u32 frame = n->mergeable ? NET_FRAME_BYTES + (u32)sizeof(struct vnet_header) : room;
     u64 part = memory_statistics().total_bytes / POSTED_PART / n->pool.buffer_bytes;
-    u64 fits = min(p->receive.size, (u16)VNET_RING_MOST) / (n->header_apart ? 2 : 1);
     u64 least = frame / room + 1;
     p->posted_most = (u16)min(max(part, least + POSTED_SPARE), fits);
     p->posted_least = min((u16)least, p->posted_most);

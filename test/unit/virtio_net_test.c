@@ -258,6 +258,15 @@ static void test_large(void)
     host_run();
     is(f.net->statistics.malformed, 1, "one of a byte more is malformed");
     fake_end(&f);
+    fake_init(&f, 5);
+    f.queue_most = 8;
+    must(fake_start(&f));
+    for (u32 i = 0; i < 20; i++) {
+        must(fake_arrive(&f, 0, h, bytes_random, NET_FRAME_BYTES));
+        host_run();
+    }
+    is(f.in_bytes, 20ull * NET_FRAME_BYTES, "and they fit into a ring of eight, too");
+    fake_end(&f);
 }
 
 /* --- offloads out ----------------------------------------------------------------------------- */
