@@ -339,9 +339,18 @@ void net_set_hostname(const char *name)
         netif_set_hostname(&net_links[i]->netif, hostname);
 }
 
+/* The last one counts: thunk's own comes first. */
+static const char *option_text(void)
+{
+    const char *text = NULL, *next;
+    for (u32 i = 0; (next = boot_option_at("net", i)); i++)
+        text = next;
+    return text;
+}
+
 void net_addresses_start(struct net_link *l)
 {
-    const char *text = boot_option("net");
+    const char *text = option_text();
     bool first = l == net_links[1];
     l->begun_ns = clock_monotonic_ns();
     netif_set_hostname(&l->netif, hostname);

@@ -39,6 +39,7 @@ $(LWIP_READY): $(LWIP_ARCHIVE_FILE) kernel/net/lwip/edit.pl $(LWIP_EDITS) \
 	@touch $@
 
 # The sources come to be when the archive is unpacked; a compilation is the first that needs them.
+$(LWIP_SOURCES:%=$(LWIP)/src/%.c): $(LWIP_READY) ;
 $(LWIP_KERNEL_OBJECTS): $(BUILD)/kernel/lwip/%.o: $(LWIP_READY) boot/kernel.mk kernel/net/lwip/lwip.mk
 	@mkdir -p $(@D)
 	$(CC) $(COMMON) $(KERNEL_FLAGS) $(LWIP_INCLUDE) $(LWIP_LIBC) $(LWIP_RELAXED) -c -o $@ $(LWIP)/src/$*.c
