@@ -4,7 +4,7 @@
    Included once by such a test, behind drivers/virtqueue.c. */
 #pragma once
 
-#include "drivers/virtqueue.h"
+#include "drivers/virtio.h"
 #include "runtime/random.h"
 #include "test/host/harness.h"
 
@@ -128,4 +128,129 @@ static void ring_mutate(struct random *chance, struct side *s)
     default:
         random_fill(chance, q->used, 4 + q->size * sizeof(struct virtio_used_element));
     }
+}
+
+/* --- a device of several queues --------------------------------------------------------------- */
+
+#define SIDE_QUEUES_MOST 9
+
+struct side_device {
+    struct virtio_device device;
+    u64 offered;
+    u8 status;
+    bool reset_stuck; /* never says that it is reset */
+    u16 queue_count;
+    u16 queue_most; /* descriptors of each */
+    u32 resets;
+    u32 config_bytes;
+    const void *config; /* read whenever the driver asks */
+    struct side sides[SIDE_QUEUES_MOST];
+};
+
+static struct side_device *side_device_of(struct virtio_device *d)
+{
+    return container_of(d, struct side_device, device);
+}
+
+static u64 side_features(struct virtio_device *d)
+{
+    return side_device_of(d)->offered;
+}
+
+static void side_accept(struct virtio_device *d, u64 features)
+{
+    must((features & ~side_device_of(d)->offered) == 0);
+}
+
+static u8 side_status_read(struct virtio_device *d)
+{
+    return side_device_of(d)->reset_stuck ? 1 : side_device_of(d)->status;
+}
+
+static void side_status_write(struct virtio_device *d, u8 value)
+{
+    struct side_device *s = side_device_of(d);
+    s->status = value;
+    if (value != 0)
+        return;
+    for (u32 i = 0; i < s->queue_count; i++)
+        side_reset(&s->sides[i]);
+    s->resets++;
+}
+
+static u16 side_queue_most(struct virtio_device *d, u16 index)
+{
+    return index < side_device_of(d)->queue_count ? side_device_of(d)->queue_most : 0;
+}
+
+static status side_queue_start(struct virtio_device *d, struct virtqueue *q)
+{
+    side_device_of(d)->sides[q->index].queue = q;
+    return STATUS_OK;
+}
+
+static void side_notify(struct virtqueue *q)
+{
+    side_look(&side_device_of(q->device)->sides[q->index]);
+}
+
+static void side_config_read(struct virtio_device *d, u32 offset, void *to, u32 bytes)
+{
+    const struct side_device *s = side_device_of(d);
+    must(offset + bytes <= s->config_bytes);
+    memcpy(to, (const u8 *)s->config + offset, bytes);
+}
+
+static u32 side_config_generation(__attribute__((unused)) struct virtio_device *d)
+{
+    return 7;
+}
+
+static const struct virtio_transport side_transport = {
+    .features = side_features,
+    .accept = side_accept,
+    .status_read = side_status_read,
+    .status_write = side_status_write,
+    .queue_most = side_queue_most,
+    .queue_start = side_queue_start,
+    .notify = side_notify,
+    .config_read = side_config_read,
+    .config_generation = side_config_generation,
+};
+
+/* All zero but for this; before each use. */
+static void side_device_init(struct side_device *s, enum virtio_id id, u16 queues)
+{
+    s->device.transport = &side_transport;
+    s->device.id = id;
+    s->device.ring_alignment = 4;
+    s->queue_count = queues;
+    s->queue_most = 256;
+}
+
+/* --- devices that no driver takes -------------------------------------------------------------
+   `starts` makes the device anew, spoils it, and says whether its driver started it. */
+
+typedef void side_spoil(struct side_device *s);
+
+static void spoil_version(struct side_device *s)
+{
+    s->offered &= ~VIRTIO_F_VERSION_1;
+}
+
+static void spoil_reset(struct side_device *s)
+{
+    s->reset_stuck = true;
+}
+
+static void spoil_queues(struct side_device *s)
+{
+    s->queue_most = 0;
+}
+
+static void test_spoilt(bool (*starts)(side_spoil *spoil))
+{
+    ok(!starts(spoil_version), "a modern device without VERSION_1 is refused");
+    ok(!starts(spoil_reset), "so is one that does not reset");
+    ok(!starts(spoil_queues), "and one without queues");
 }

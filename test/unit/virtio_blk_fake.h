@@ -33,95 +33,16 @@ status virtio_console_start(__attribute__((unused)) struct virtio_device *d)
 #define DISK_SECTORS 1024u
 
 struct fake {
-    struct virtio_device device;
-    u64 offered;
-    u8 status;
-    u16 queue_most;
+    struct side_device d;
+    u8 config[60];
     u32 size_max, seg_max, discard_most;
-    bool silent;      /* answers nothing */
-    bool reset_stuck; /* never says that it is reset */
-    u8 answer;        /* to every request */
-    u32 hostility;    /* mutates its ring at one answer in that many; 0: never */
+    bool silent;   /* answers nothing */
+    u8 answer;     /* to every request */
+    u32 hostility; /* mutates its ring at one answer in that many; 0: never */
     struct random chance;
-    struct side side;
     u8 disk[DISK_SECTORS * SECTOR_BYTES];
-    u32 flushes, resets;
+    u32 flushes;
     struct block_device *block;
-};
-
-static struct fake *fake_of(struct virtio_device *d)
-{
-    return container_of(d, struct fake, device);
-}
-
-static u64 fake_features(struct virtio_device *d)
-{
-    return fake_of(d)->offered;
-}
-
-static void fake_accept(struct virtio_device *d, u64 features)
-{
-    must((features & ~fake_of(d)->offered) == 0);
-}
-
-static u8 fake_status_read(struct virtio_device *d)
-{
-    return fake_of(d)->reset_stuck ? 1 : fake_of(d)->status;
-}
-
-static void fake_status_write(struct virtio_device *d, u8 value)
-{
-    struct fake *f = fake_of(d);
-    f->status = value;
-    if (value == 0) {
-        side_reset(&f->side);
-        f->resets++;
-    }
-}
-
-static u16 fake_queue_most(struct virtio_device *d, u16 index)
-{
-    return index == 0 ? fake_of(d)->queue_most : 0;
-}
-
-static status fake_queue_start(struct virtio_device *d, struct virtqueue *q)
-{
-    fake_of(d)->side.queue = q;
-    return STATUS_OK;
-}
-
-static void fake_notify(struct virtqueue *q)
-{
-    side_look(&fake_of(q->device)->side);
-}
-
-static void fake_config_read(struct virtio_device *d, u32 offset, void *to, u32 bytes)
-{
-    struct fake *f = fake_of(d);
-    u8 config[60] = {0};
-    u64 sectors = DISK_SECTORS;
-    memcpy(config, &sectors, 8);
-    memcpy(config + 8, &f->size_max, 4);
-    memcpy(config + 12, &f->seg_max, 4);
-    memcpy(config + 36, &f->discard_most, 4);
-    memcpy(to, config + offset, bytes);
-}
-
-static u32 fake_config_generation(__attribute__((unused)) struct virtio_device *d)
-{
-    return 7;
-}
-
-static const struct virtio_transport fake_transport = {
-    .features = fake_features,
-    .accept = fake_accept,
-    .status_read = fake_status_read,
-    .status_write = fake_status_write,
-    .queue_most = fake_queue_most,
-    .queue_start = fake_queue_start,
-    .notify = fake_notify,
-    .config_read = fake_config_read,
-    .config_generation = fake_config_generation,
 };
 
 /* Moves the data of a request; returns the bytes written to the driver's memory. */
@@ -161,7 +82,7 @@ static u32 fake_execute(struct fake *f, const struct side_chain *c)
     u32 written = 0;
     must(c->count >= 2 && c->descriptors[0].bytes == sizeof(*h));
     must(last->bytes == 1 && (last->flags & DESCRIPTOR_WRITE));
-    must(!(f->offered & VIRTIO_BLK_F_SEG_MAX) || c->count - 2 <= max(f->seg_max, 1u));
+    must(!(f->d.offered & VIRTIO_BLK_F_SEG_MAX) || c->count - 2 <= max(f->seg_max, 1u));
     if (f->answer == BLK_OK && (h->type == BLK_IN || h->type == BLK_OUT))
         written = fake_transfer(f, c, h);
     else if (h->type == BLK_DISCARD_RANGE)
@@ -175,7 +96,7 @@ static u32 fake_execute(struct fake *f, const struct side_chain *c)
 /* Answers one pending request, any of them. */
 static void fake_answer(struct fake *f)
 {
-    struct side *side = &f->side;
+    struct side *side = &f->d.sides[0];
     const struct side_chain *c =
         side_take(side, (u32)random_below(&f->chance, side->pending_count));
     u32 written = fake_execute(f, c);
@@ -190,11 +111,11 @@ static void fake_work(struct fake *f)
 {
     for (;;) {
         host_run();
-        if (f->silent || f->side.pending_count == 0)
+        if (f->silent || f->d.sides[0].pending_count == 0)
             return;
-        u64 batch = 1 + random_below(&f->chance, f->side.pending_count);
-        while (batch-- > 0 && f->side.pending_count > 0)
+        u64 batch = 1 + random_below(&f->chance, f->d.sides[0].pending_count);
+        while (batch-- > 0 && f->d.sides[0].pending_count > 0)
             fake_answer(f);
-        virtio_interrupt(&f->device);
+        virtio_interrupt(&f->d.device);
     }
 }

@@ -23,12 +23,11 @@ static void fake_init(struct fake *f, u64 seed)
     memset(f, 0, sizeof(*f));
     random_init(&f->chance, seed);
     random_fill(&f->chance, f->disk, sizeof(f->disk));
-    f->device.transport = &fake_transport;
-    f->device.id = VIRTIO_ID_BLOCK;
-    f->device.ring_alignment = 4;
-    f->offered = VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX |
-                 VIRTIO_BLK_F_SEG_MAX | VIRTIO_BLK_F_FLUSH | VIRTIO_BLK_F_DISCARD;
-    f->queue_most = 256;
+    side_device_init(&f->d, VIRTIO_ID_BLOCK, 1);
+    f->d.config = f->config;
+    f->d.config_bytes = sizeof(f->config);
+    f->d.offered = VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX |
+                   VIRTIO_BLK_F_SEG_MAX | VIRTIO_BLK_F_FLUSH | VIRTIO_BLK_F_DISCARD;
     f->seg_max = 126;
     f->discard_most = 300;
 }
@@ -36,7 +35,12 @@ static void fake_init(struct fake *f, u64 seed)
 static bool fake_start(struct fake *f)
 {
     struct device_users users = {.block = stack_closure(fake_attached, f)};
-    virtio_attach(&f->device, "fake", &users);
+    u64 sectors = DISK_SECTORS;
+    memcpy(f->config, &sectors, 8);
+    memcpy(f->config + 8, &f->size_max, 4);
+    memcpy(f->config + 12, &f->seg_max, 4);
+    memcpy(f->config + 36, &f->discard_most, 4);
+    virtio_attach(&f->d.device, "fake", &users);
     return f->block != NULL;
 }
 
@@ -171,19 +175,19 @@ static void test_shapes(u64 seed)
     for (u32 shape = 0; shape < 64; shape++) {
         fake_init(&f, seed + shape);
         if (shape & 1)
-            f.offered &= ~VIRTIO_F_INDIRECT_DESC;
+            f.d.offered &= ~VIRTIO_F_INDIRECT_DESC;
         if (shape & 2)
-            f.offered &= ~VIRTIO_F_EVENT_IDX;
+            f.d.offered &= ~VIRTIO_F_EVENT_IDX;
         if (shape & 4)
             f.seg_max = (u32)random_below(&f.chance, 5);
         if (shape & 8) {
-            f.offered |= VIRTIO_BLK_F_SIZE_MAX;
+            f.d.offered |= VIRTIO_BLK_F_SIZE_MAX;
             f.size_max = 512 + (u32)random_below(&f.chance, 5000);
         }
         if (shape & 16)
-            f.queue_most = (u16)(4u << random_below(&f.chance, 3));
+            f.d.queue_most = (u16)(4u << random_below(&f.chance, 3));
         if (shape & 32)
-            f.device.legacy = true;
+            f.d.device.legacy = true;
         must(fake_start(&f));
         memcpy(shadow, f.disk, sizeof(shadow));
         for (u32 round = 0; round < 6; round++)
@@ -207,7 +211,7 @@ static void test_notifications(void)
     fake_work(&f);
     for (u32 i = 0; i < countof(ops); i++)
         op_end(&ops[i]);
-    ok(f.side.kicks <= countof(ops), "at most one notification a request");
+    ok(f.d.sides[0].kicks <= countof(ops), "at most one notification a request");
     fake_end(&f);
 }
 
@@ -240,8 +244,8 @@ static void test_features_absent(void)
 {
     static struct fake f;
     fake_init(&f, 3);
-    f.offered &= ~(VIRTIO_BLK_F_FLUSH | VIRTIO_BLK_F_DISCARD);
-    f.offered |= VIRTIO_BLK_F_RO;
+    f.d.offered &= ~(VIRTIO_BLK_F_FLUSH | VIRTIO_BLK_F_DISCARD);
+    f.d.offered |= VIRTIO_BLK_F_RO;
     must(fake_start(&f));
     ok(f.block->read_only, "a read-only disk says that it is");
     is(op_errno(&f, BLOCK_WRITE, 0, 1), EROFS, "writing to it is EROFS");
@@ -249,7 +253,7 @@ static void test_features_absent(void)
     is(f.flushes, 0, "without asking the device");
     fake_end(&f);
     fake_init(&f, 3);
-    f.offered &= ~VIRTIO_BLK_F_DISCARD;
+    f.d.offered &= ~VIRTIO_BLK_F_DISCARD;
     must(fake_start(&f));
     is(op_errno(&f, BLOCK_DISCARD, 0, 1), EOPNOTSUPP, "a discard that is not offered says so");
     fake_end(&f);
@@ -263,22 +267,25 @@ static bool starts(struct fake *f)
     return started;
 }
 
-static void test_refused_devices(void)
+static void spoil_segments(struct side_device *s)
+{
+    struct fake *f = container_of(s, struct fake, d);
+    s->offered |= VIRTIO_BLK_F_SIZE_MAX;
+    f->size_max = 100;
+}
+
+static bool starts_spoilt(side_spoil *spoil)
 {
     static struct fake f;
     fake_init(&f, 4);
-    f.offered &= ~VIRTIO_F_VERSION_1;
-    ok(!starts(&f), "a modern device without VERSION_1 is refused");
-    fake_init(&f, 4);
-    f.reset_stuck = true;
-    ok(!starts(&f), "so is one that does not reset");
-    fake_init(&f, 4);
-    f.queue_most = 0;
-    ok(!starts(&f), "and one without a queue");
-    fake_init(&f, 4);
-    f.offered |= VIRTIO_BLK_F_SIZE_MAX;
-    f.size_max = 100;
-    ok(!starts(&f), "and one with segments smaller than a sector");
+    spoil(&f.d);
+    return starts(&f);
+}
+
+static void test_refused_devices(void)
+{
+    test_spoilt(starts_spoilt);
+    ok(!starts_spoilt(spoil_segments), "and one with segments smaller than a sector");
     is(general.live + pages.live, 0, "and all memory is given back");
 }
 
@@ -346,7 +353,7 @@ static void test_late_interrupt(void)
     apply(timer_only->expired);
     host_run();
     op_end(&o);
-    ok(is_ok(o.result.s) && f.resets == 1, "the deadline looks for an answer before it resets");
+    ok(is_ok(o.result.s) && f.d.resets == 1, "the deadline looks for an answer before it resets");
     fake_end(&f);
 }
 
@@ -360,7 +367,7 @@ static void test_given_up(void)
     op_init(&o, BLOCK_READ, 0, 8);
     op_pieces(&o, &f.chance);
     op_issue(&f, &o);
-    f.reset_stuck = true;
+    f.d.reset_stuck = true;
     now_ns += BLK_DEADLINE_NS;
     timer_only->pending = false;
     apply(timer_only->expired);
@@ -419,7 +426,7 @@ static void test_cancel_waiting(void)
     is(status_errno(ops[last].result.s), ECANCELED, "with ECANCELED");
     f.silent = false;
     fake_work(&f);
-    ok(ops_right(&f, ops, last) && f.resets == 1, "the others never notice");
+    ok(ops_right(&f, ops, last) && f.d.resets == 1, "the others never notice");
     fake_end(&f);
 }
 
@@ -435,7 +442,7 @@ static void test_cancel_flying(void)
     f.silent = false;
     fake_work(&f);
     ok(ops_right(&f, ops, 5) && ops[5].result.applied == 1, "the device answers: it ends");
-    is(f.resets, 1, "and nothing was reset");
+    is(f.d.resets, 1, "and nothing was reset");
     fake_end(&f);
 }
 
@@ -468,23 +475,23 @@ static void test_cancel_partly(void)
     struct op o;
     fake_init(&f, 12);
     f.seg_max = 1;
-    f.offered |= VIRTIO_BLK_F_SIZE_MAX;
+    f.d.offered |= VIRTIO_BLK_F_SIZE_MAX;
     f.size_max = SECTOR_BYTES;
     must(fake_start(&f));
     f.silent = true;
     op_init(&o, BLOCK_READ, 0, 200);
     op_pieces(&o, &f.chance);
     op_issue(&f, &o);
-    is(f.side.pending_count, BLK_SLOTS, "a part for each slot is with the device");
+    is(f.d.sides[0].pending_count, BLK_SLOTS, "a part for each slot is with the device");
     apply(f.block->cancel, &o.request);
     fake_work(&f);
     is(o.result.applied, 0, "cancelled, the request waits for them");
-    u32 before = f.side.kicks;
+    u32 before = f.d.sides[0].kicks;
     f.silent = false;
     fake_work(&f);
     op_end(&o);
     is(status_errno(o.result.s), ECANCELED, "and ends with ECANCELED when they are answered");
-    is(f.side.kicks, before, "no further part was issued");
+    is(f.d.sides[0].kicks, before, "no further part was issued");
     fake_end(&f);
 }
 
@@ -531,9 +538,9 @@ static void test_cancel_random(u64 seed)
             struct op *o = &ops[random_below(&f.chance, STUCK_OPS)];
             if (!o->result.applied)
                 apply(f.block->cancel, &o->request);
-            if (f.side.pending_count && random_below(&f.chance, 2)) {
+            if (f.d.sides[0].pending_count && random_below(&f.chance, 2)) {
                 fake_answer(&f);
-                virtio_interrupt(&f.device);
+                virtio_interrupt(&f.d.device);
                 host_run();
             }
         }
@@ -584,9 +591,9 @@ static void test_hostile(u64 seed)
     for (u32 run = 0; run < 200; run++) {
         fake_init(&f, seed + run);
         if (run & 1)
-            f.offered &= ~VIRTIO_F_INDIRECT_DESC;
+            f.d.offered &= ~VIRTIO_F_INDIRECT_DESC;
         if (run & 2)
-            f.offered &= ~VIRTIO_F_EVENT_IDX;
+            f.d.offered &= ~VIRTIO_F_EVENT_IDX;
         must(fake_start(&f));
         f.hostility = 5 + run % 30;
         hostile_rounds(&f);

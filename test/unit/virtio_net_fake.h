@@ -66,19 +66,14 @@ struct fake_out {
 };
 
 struct fake {
-    struct virtio_device device;
-    u64 offered;
-    u8 status;
-    u16 queue_most;
+    struct side_device d;
     struct vnet_config config;
-    bool reset_stuck;
     bool silent;         /* sends nothing, answers nothing */
     u8 control_answer;   /* to commands */
     u16 pairs_commanded; /* by the driver */
     u32 hostility;       /* mutates a ring at one answer in that many; 0: never */
     struct random chance;
-    struct side sides[FAKE_QUEUES];
-    u32 resets, interrupts;
+    u32 interrupts;
     u64 out_count, out_sum;
     struct fake_out out[OUT_MOST]; /* of the last ones */
 
@@ -95,76 +90,6 @@ struct fake {
     bool holds; /* keeps what it is given */
 };
 
-static struct fake *fake_of(struct virtio_device *d)
-{
-    return container_of(d, struct fake, device);
-}
-
-static u64 fake_features(struct virtio_device *d)
-{
-    return fake_of(d)->offered;
-}
-
-static void fake_accept(struct virtio_device *d, u64 features)
-{
-    must((features & ~fake_of(d)->offered) == 0);
-}
-
-static u8 fake_status_read(struct virtio_device *d)
-{
-    return fake_of(d)->reset_stuck ? 1 : fake_of(d)->status;
-}
-
-static void fake_status_write(struct virtio_device *d, u8 value)
-{
-    struct fake *f = fake_of(d);
-    f->status = value;
-    if (value != 0)
-        return;
-    for (u32 i = 0; i < FAKE_QUEUES; i++)
-        side_reset(&f->sides[i]);
-    f->resets++;
-}
-
-static u16 fake_queue_most(struct virtio_device *d, u16 index)
-{
-    return index < FAKE_QUEUES ? fake_of(d)->queue_most : 0;
-}
-
-static status fake_queue_start(struct virtio_device *d, struct virtqueue *q)
-{
-    fake_of(d)->sides[q->index].queue = q;
-    return STATUS_OK;
-}
-
-static void fake_notify(struct virtqueue *q)
-{
-    side_look(&fake_of(q->device)->sides[q->index]);
-}
-
-static void fake_config_read(struct virtio_device *d, u32 offset, void *to, u32 bytes)
-{
-    must(offset + bytes <= sizeof(struct vnet_config));
-    memcpy(to, (u8 *)&fake_of(d)->config + offset, bytes);
-}
-
-static u32 fake_config_generation(__attribute__((unused)) struct virtio_device *d)
-{
-    return 7;
-}
-
-static const struct virtio_transport fake_transport = {
-    .features = fake_features,
-    .accept = fake_accept,
-    .status_read = fake_status_read,
-    .status_write = fake_status_write,
-    .queue_most = fake_queue_most,
-    .queue_start = fake_queue_start,
-    .notify = fake_notify,
-    .config_read = fake_config_read,
-    .config_generation = fake_config_generation,
-};
-
 static void fake_publish(struct fake *f, struct side *s, u16 count)
 {
     bool wanted = side_publish(s, count);
@@ -172,7 +97,7 @@ static void fake_publish(struct fake *f, struct side *s, u16 count)
         ring_mutate(&f->chance, s);
     if (wanted) {
         f->interrupts++;
-        virtio_interrupt(&f->device);
+        virtio_interrupt(&f->d.device);
     }
 }
 
@@ -187,7 +112,7 @@ static u64 bytes_sum(u64 sum, const u8 *bytes, u64 count)
 
 static u32 fake_header_bytes(const struct fake *f)
 {
-    bool whole = !f->device.legacy || f->offered & VNET_F_MRG_RXBUF;
+    bool whole = !f->d.device.legacy || f->d.offered & VNET_F_MRG_RXBUF;
     return whole ? 12 : 10;
 }
 
@@ -212,7 +137,7 @@ static void fake_out_record(struct fake *f, const struct side_chain *c)
 /* Sends up to `most` frames of a pair, in any order.  How many there were. */
 static u32 fake_send(struct fake *f, u32 pair, u32 most)
 {
-    struct side *s = &f->sides[2 * pair + 1];
+    struct side *s = &f->d.sides[2 * pair + 1];
     u32 count = 0;
     for (; count < most && s->pending_count > 0; count++) {
         const struct side_chain *c = side_take(s, (u32)random_below(&f->chance, s->pending_count));
@@ -226,7 +151,7 @@ static u32 fake_send(struct fake *f, u32 pair, u32 most)
 
 static void fake_control(struct fake *f)
 {
-    struct side *s = &f->sides[2 * f->config.pairs_most];
+    struct side *s = &f->d.sides[2 * f->config.pairs_most];
     if (s->pending_count == 0)
         return;
     const struct side_chain *c = side_take(s, 0);
@@ -278,7 +203,7 @@ static u32 buffer_write(const struct side_chain *c, u32 offset, const u8 *from, 
 static u32 fake_fill(struct fake *f, u32 pair, u16 ahead, struct vnet_header h, const u8 *frame,
                      u32 bytes)
 {
-    struct side *s = &f->sides[2 * pair];
+    struct side *s = &f->d.sides[2 * pair];
     u32 header = fake_header_bytes(f), done = 0, count = 0;
     const struct side_chain *first = NULL;
     while (done < bytes || count == 0) {
@@ -305,7 +230,7 @@ static bool fake_arrive(struct fake *f, u32 pair, struct vnet_header h, const u8
 {
     u32 count = fake_fill(f, pair, 0, h, frame, bytes);
     if (count > 0)
-        fake_publish(f, &f->sides[2 * pair], (u16)count);
+        fake_publish(f, &f->d.sides[2 * pair], (u16)count);
     return count > 0;
 }
 
@@ -416,14 +341,13 @@ static void fake_init(struct fake *f, u64 seed)
     static const u8 address[] = {0x52, 0x54, 0, 1, 2, 3};
     memset(f, 0, sizeof(*f));
     random_init(&f->chance, seed);
-    f->device.transport = &fake_transport;
-    f->device.id = VIRTIO_ID_NET;
-    f->device.ring_alignment = 4;
-    f->offered = VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VNET_F_CSUM |
-                 VNET_F_GUEST_CSUM | VNET_F_MTU | VNET_F_MAC | VNET_F_GUEST_TSO4 |
-                 VNET_F_GUEST_TSO6 | VNET_F_HOST_TSO4 | VNET_F_HOST_TSO6 | VNET_F_MRG_RXBUF |
-                 VNET_F_STATUS | VNET_F_CTRL_VQ | VNET_F_MQ;
-    f->queue_most = 256;
+    side_device_init(&f->d, VIRTIO_ID_NET, FAKE_QUEUES);
+    f->d.config = &f->config;
+    f->d.config_bytes = sizeof(f->config);
+    f->d.offered = VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VNET_F_CSUM |
+                   VNET_F_GUEST_CSUM | VNET_F_MTU | VNET_F_MAC | VNET_F_GUEST_TSO4 |
+                   VNET_F_GUEST_TSO6 | VNET_F_HOST_TSO4 | VNET_F_HOST_TSO6 | VNET_F_MRG_RXBUF |
+                   VNET_F_STATUS | VNET_F_CTRL_VQ | VNET_F_MQ;
     f->config = (struct vnet_config){.status = CONFIG_LINK_UP, .pairs_most = 1, .mtu = 1400};
     memcpy(f->config.hardware_address, address, sizeof(address));
     init_method(&f->receive, fake_receive);
@@ -434,7 +358,7 @@ static void fake_init(struct fake *f, u64 seed)
 static bool fake_start(struct fake *f)
 {
     struct device_users users = {.net = stack_closure(fake_attached, f)};
-    virtio_attach(&f->device, "fake", &users);
+    virtio_attach(&f->d.device, "fake", &users);
     return f->net != NULL;
 }
 

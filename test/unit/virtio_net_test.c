@@ -33,7 +33,7 @@ static void test_start(void)
     ok(f.net->link_up, "its link is up");
     fake_end(&f);
     fake_init(&f, 1);
-    f.offered &= ~(VNET_F_CSUM | VNET_F_MAC | VNET_F_MTU | VNET_F_MRG_RXBUF | VNET_F_STATUS);
+    f.d.offered &= ~(VNET_F_CSUM | VNET_F_MAC | VNET_F_MTU | VNET_F_MRG_RXBUF | VNET_F_STATUS);
     f.config.status = 0;
     must(fake_start(&f));
     is(f.net->offloads, NET_CHECKSUM_IN,
@@ -61,22 +61,24 @@ static bool starts(struct fake *f)
     return started;
 }
 
-static void test_refused(void)
+static void spoil_ring(struct side_device *s)
+{
+    s->offered &= ~VIRTIO_F_INDIRECT_DESC;
+    s->queue_most = 16;
+}
+
+static bool starts_spoilt(side_spoil *spoil)
 {
     static struct fake f;
     fake_init(&f, 2);
-    f.offered &= ~VIRTIO_F_VERSION_1;
-    ok(!starts(&f), "a modern device without VERSION_1 is refused");
-    fake_init(&f, 2);
-    f.reset_stuck = true;
-    ok(!starts(&f), "so is one that does not reset");
-    fake_init(&f, 2);
-    f.queue_most = 0;
-    ok(!starts(&f), "and one without queues");
-    fake_init(&f, 2);
-    f.offered &= ~VIRTIO_F_INDIRECT_DESC;
-    f.queue_most = 16;
-    ok(!starts(&f), "and one whose ring has no room for a frame");
+    spoil(&f.d);
+    return starts(&f);
+}
+
+static void test_refused(void)
+{
+    test_spoilt(starts_spoilt);
+    ok(!starts_spoilt(spoil_ring), "and one whose ring has no room for a frame");
     is(general.live + pages.live, 0, "and all memory is given back");
 }
 
@@ -134,7 +136,7 @@ static void round_out(struct fake *f)
 
 static u32 frame_bytes_random(struct fake *f)
 {
-    bool large = f->offered & VNET_F_MRG_RXBUF && random_below(&f->chance, 4) == 0;
+    bool large = f->d.offered & VNET_F_MRG_RXBUF && random_below(&f->chance, 4) == 0;
     u32 most = large ? 20000 : random_below(&f->chance, 2) ? 1514 : 300;
     return NET_ETHERNET_BYTES + (u32)random_below(&f->chance, most - NET_ETHERNET_BYTES);
 }
@@ -147,7 +149,7 @@ static void round_in(struct fake *f)
         u32 bytes = frame_bytes_random(f);
         u32 pair = (u32)random_below(&f->chance, driver_of(f)->pairs_active);
         random_fill(&f->chance, bytes_random, bytes);
-        if (f->sides[2 * pair].pending_count * 1700 < bytes)
+        if (f->d.sides[2 * pair].pending_count * 1700 < bytes)
             fake_work(f);
         must(fake_arrive(f, pair, plain, bytes_random, bytes));
         sum += bytes_sum(0, bytes_random, bytes);
@@ -166,18 +168,18 @@ static void round_in(struct fake *f)
 static void shape_choose(struct fake *f, u32 shape)
 {
     if (shape & 1)
-        f->offered &= ~VIRTIO_F_INDIRECT_DESC;
+        f->d.offered &= ~VIRTIO_F_INDIRECT_DESC;
     if (shape & 2)
-        f->offered &= ~VIRTIO_F_EVENT_IDX;
+        f->d.offered &= ~VIRTIO_F_EVENT_IDX;
     if (shape & 4)
-        f->offered &= ~VNET_F_MRG_RXBUF;
+        f->d.offered &= ~VNET_F_MRG_RXBUF;
     if (shape & 8) {
-        f->device.legacy = true;
-        f->offered &= ~VIRTIO_F_VERSION_1;
-        f->offered |= random_below(&f->chance, 2) ? VNET_F_ANY_LAYOUT : 0;
+        f->d.device.legacy = true;
+        f->d.offered &= ~VIRTIO_F_VERSION_1;
+        f->d.offered |= random_below(&f->chance, 2) ? VNET_F_ANY_LAYOUT : 0;
     }
     if (shape & 16)
-        f->queue_most = (u16)(32u << random_below(&f->chance, 2));
+        f->d.queue_most = (u16)(32u << random_below(&f->chance, 2));
     if (shape & 32)
         cpu_count = f->config.pairs_most = 2 + (u16)random_below(&f->chance, 3);
     memory_bytes = random_below(&f->chance, 2) ? 256 * MiB : 16 * MiB;
@@ -259,7 +261,7 @@ static void test_large(void)
     is(f.net->statistics.malformed, 1, "one of a byte more is malformed");
     fake_end(&f);
     fake_init(&f, 5);
-    f.queue_most = 8;
+    f.d.queue_most = 8;
     must(fake_start(&f));
     for (u32 i = 0; i < 20; i++) {
         must(fake_arrive(&f, 0, h, bytes_random, NET_FRAME_BYTES));
@@ -293,7 +295,7 @@ static void test_offloads_out(void)
     ok(h->segmenting == 4 && h->segment_bytes == 1428 && h->header_bytes == 74,
        "and how to cut the frame");
     is(f.out[0].bytes, 30000, "which is given as a whole");
-    is(f.sides[1].kicks, 1, "with one doorbell");
+    is(f.d.sides[1].kicks, 1, "with one doorbell");
     fake_end(&f);
 }
 
@@ -332,9 +334,9 @@ static void test_transmit_full(void)
     for (u32 shape = 0; shape < 4; shape++) {
         fake_init(&f, 7);
         if (shape & 1)
-            f.offered &= ~VIRTIO_F_INDIRECT_DESC;
+            f.d.offered &= ~VIRTIO_F_INDIRECT_DESC;
         if (shape & 2)
-            f.offered &= ~VIRTIO_F_EVENT_IDX;
+            f.d.offered &= ~VIRTIO_F_EVENT_IDX;
         must(fake_start(&f));
         f.silent = true;
         u32 taken = frames_send(&f, frames, FRAMES);
@@ -385,7 +387,7 @@ static void test_receive_starved(void)
     random_fill(&f.chance, bytes_random, 3000);
     for (u32 i = 0; i < 5000; i++) {
         u32 bytes = i % 2 ? 1000 : 3000;
-        least = min(least, f.sides[0].pending_count);
+        least = min(least, f.d.sides[0].pending_count);
         must(fake_arrive(&f, 0, plain, bytes_random, bytes));
         host_run();
         must(driver_of(&f)->pool.bytes <= driver_of(&f)->pool.bytes_most);
@@ -465,21 +467,21 @@ static void test_link(void)
     fake_init(&f, 12);
     must(fake_start(&f));
     f.config.status = 0;
-    virtio_config_interrupt(&f.device);
+    virtio_config_interrupt(&f.d.device);
     host_run();
     ok(!f.net->link_up && f.links == 1, "the link goes down");
-    virtio_config_interrupt(&f.device);
+    virtio_config_interrupt(&f.d.device);
     host_run();
     is(f.links, 1, "what has not changed is not told");
     f.config.status = CONFIG_LINK_UP;
-    virtio_config_interrupt(&f.device);
+    virtio_config_interrupt(&f.d.device);
     host_run();
     ok(f.net->link_up && f.links == 2, "and comes up again");
-    u32 before = f.resets;
-    f.status |= VIRTIO_NEEDS_RESET;
-    virtio_config_interrupt(&f.device);
+    u32 before = f.d.resets;
+    f.d.status |= VIRTIO_NEEDS_RESET;
+    virtio_config_interrupt(&f.d.device);
     host_run();
-    ok(f.resets > before && f.net->statistics.resets == 1,
+    ok(f.d.resets > before && f.net->statistics.resets == 1,
        "a device that asks for a reset gets it");
     must(fake_arrive(&f, 0, plain, bytes_random, 100));
     host_run();
@@ -501,8 +503,8 @@ static void test_pairs(void)
     is(driver_of(&f)->pairs_active, 3, "and then they are used");
     f.silent = true;
     u32 taken = frames_send(&f, frames, countof(frames));
-    f.status |= VIRTIO_NEEDS_RESET;
-    virtio_config_interrupt(&f.device);
+    f.d.status |= VIRTIO_NEEDS_RESET;
+    virtio_config_interrupt(&f.d.device);
     host_run();
     is(frames_applied(frames, taken), taken, "a reset takes the frames of all of them back");
     is(driver_of(&f)->pairs_active, 1, "one pair is used again");
@@ -593,11 +595,11 @@ static void test_given_up(void)
     must(fake_start(&f));
     f.silent = true;
     must(frames_send(&f, frames, 20) == 20);
-    f.reset_stuck = true;
+    f.d.reset_stuck = true;
     time_pass(&f, 7 * NS_PER_SECOND);
     ok(driver_of(&f)->dead && frames_applied(frames, 20) == 20,
        "one that does not reset is given up at once");
-    f.reset_stuck = false;
+    f.d.reset_stuck = false;
     fake_end(&f);
 }
 
@@ -650,7 +652,7 @@ static void test_not_agreed(void)
     static struct fake f;
     struct vnet_header valid = {.flags = VNET_CHECKSUM_VALID}, part = valid, large = valid;
     fake_init(&f, 18);
-    f.offered &= ~(VNET_F_GUEST_CSUM | VNET_F_GUEST_TSO4 | VNET_F_GUEST_TSO6);
+    f.d.offered &= ~(VNET_F_GUEST_CSUM | VNET_F_GUEST_TSO4 | VNET_F_GUEST_TSO6);
     must(fake_start(&f));
     must(fake_arrive(&f, 0, valid, bytes_random, 200));
     host_run();
@@ -676,7 +678,7 @@ static void hostile_traffic(struct fake *f)
             struct vnet_header h = plain;
             if (random_below(&f->chance, 3) == 0)
                 random_fill(&f->chance, &h, sizeof(h));
-            if (f->sides[0].queue)
+            if (f->d.sides[0].queue)
                 fake_arrive(f, 0, h, bytes_random, (u32)random_below(&f->chance, 9000));
             f->holds = random_below(&f->chance, 2);
             host_run();
@@ -699,11 +701,11 @@ static void test_hostile(u64 seed)
     for (u32 run = 0; run < 100; run++) {
         fake_init(&f, seed + run);
         if (run & 1)
-            f.offered &= ~VIRTIO_F_INDIRECT_DESC;
+            f.d.offered &= ~VIRTIO_F_INDIRECT_DESC;
         if (run & 2)
-            f.offered &= ~VIRTIO_F_EVENT_IDX;
+            f.d.offered &= ~VIRTIO_F_EVENT_IDX;
         if (run & 4)
-            f.offered &= ~VNET_F_MRG_RXBUF;
+            f.d.offered &= ~VNET_F_MRG_RXBUF;
         must(fake_start(&f));
         f.hostility = 4 + run % 60;
         hostile_traffic(&f);
