@@ -47,9 +47,19 @@ void page_protect(struct page_space *space, u64 address, u64 bytes, u32 flags);
 /* False when nothing is mapped there. */
 bool page_lookup(const struct page_space *space, u64 address, physical *page, u32 *flags);
 
+/* The mapped pages of the user half from *address on and below `end`, in their order, `most` of
+   them at the most: how many it was.  *address goes behind the last one, or to the end.  Absent
+   tables are stepped over whole, so a walk costs what is mapped, not what is covered. */
+struct page_found {
+    u64 address;
+    physical page;
+    u32 flags;
+};
+u32 page_list(const struct page_space *space, u64 *address, u64 end, struct page_found *found,
+              u32 most);
+
 /* The first mapped page of the user half at or after *address and below `end`, which becomes
-   *address; false when there is none.  Absent tables are stepped over whole, so a walk costs what
-   is mapped, not what is covered. */
+ *address; false when there is none. */
 bool page_next(const struct page_space *space, u64 *address, u64 end, physical *page, u32 *flags);
 
 /* Device registers: mapped uncached into the kernel's half, for ever.  NULL: out of memory. */

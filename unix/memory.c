@@ -67,11 +67,6 @@ struct page *region_cached_page(const struct region *r, u64 address, physical pa
 /* Pages are unmapped a batch at a time before any of the batch is given back. */
 #define DISCARD_BATCH 64
 
-struct discarded {
-    physical page;
-    struct page *cached;
-};
-
 /* A run of pages that follow each other, in aligned powers of two, as page_heap takes them back. */
 static void run_free(physical first, u64 pages)
 {
@@ -85,13 +80,15 @@ static void run_free(physical first, u64 pages)
     }
 }
 
-static void discard_give_back(struct user_memory *m, const struct discarded *batch, u32 count)
+static void discard_give_back(struct user_memory *m, const struct region *region,
+                              const struct page_found *batch, u32 count)
 {
     physical run = {0};
     u64 pages = 0;
     for (u32 i = 0; i < count; i++) {
-        if (batch[i].cached) {
-            page_release(batch[i].cached);
+        struct page *cached = region_cached_page(region, batch[i].address, batch[i].page);
+        if (unlikely(cached)) {
+            page_release(cached);
             m->pages_cached--;
             continue;
         }
@@ -110,23 +107,16 @@ static void discard_give_back(struct user_memory *m, const struct discarded *bat
 /* r lies within the region. */
 static void discard_in_region(struct user_memory *m, const struct region *region, range r)
 {
-    struct discarded batch[DISCARD_BATCH];
+    struct page_found batch[DISCARD_BATCH];
     u64 at = r.start;
-    bool more = true;
-    while (more) {
-        u32 count = 0, flags;
-        u64 first = 0, last = 0;
-        while (count < DISCARD_BATCH &&
-               (more = page_next(&m->space, &at, r.end, &batch[count].page, &flags))) {
-            batch[count].cached = region_cached_page(region, at, batch[count].page);
-            first = count++ ? first : at;
-            last = at;
-            at += PAGE_BYTES;
-        }
+    u32 count;
+    do {
+        count = page_list(&m->space, &at, r.end, batch, DISCARD_BATCH);
+        u64 first = count ? batch[0].address : 0;
         if (count)
-            page_unmap(&m->space, first, last + PAGE_BYTES - first);
-        discard_give_back(m, batch, count);
-    }
+            page_unmap(&m->space, first, batch[count - 1].address + PAGE_BYTES - first);
+        discard_give_back(m, region, batch, count);
+    } while (count == DISCARD_BATCH); /* less: there is no more */
 }
 
 void memory_discard(struct user_memory *m, range r)

@@ -217,30 +217,40 @@ bool page_lookup(const struct page_space *space, u64 address, physical *page, u3
     return true;
 }
 
-bool page_next(const struct page_space *space, u64 *address, u64 end, physical *page, u32 *flags)
+/* Each table is walked to once. */
+u32 page_list(const struct page_space *space, u64 *address, u64 end, struct page_found *found,
+              u32 most)
 {
     u64 at = align_up(*address, PAGE_BYTES);
+    u32 count = 0;
     end = min(end, USER_END);
-    while (at < end) {
+    while (at < end && count < most) {
         u32 level;
         const u64 *entry = entry_find(space, at, &level);
-        /* The rest of this table without walking again. */
-        for (; level == 0 && at < end; at += PAGE_BYTES, entry++) {
-            if (*entry & ENTRY_PRESENT) {
-                *address = at;
-                *page = physical_at(*entry & ENTRY_ADDRESS);
-                *flags = flags_of(*entry);
-                return true;
-            }
-            if (index_at(at, 0) == TABLE_ENTRIES - 1) {
-                level = 1;
-                break;
-            }
-        }
-        if (at < end)
+        if (level) {
             at = align_down(at, level_bytes(level)) + level_bytes(level);
+            continue;
+        }
+        u64 stop = min(end, align_down(at, level_bytes(1)) + level_bytes(1));
+        for (; at < stop && count < most; at += PAGE_BYTES, entry++)
+            if (*entry & ENTRY_PRESENT)
+                found[count++] =
+                    (struct page_found){at, physical_at(*entry & ENTRY_ADDRESS), flags_of(*entry)};
     }
-    return false;
+    *address = at;
+    return count;
+}
+
+bool page_next(const struct page_space *space, u64 *address, u64 end, physical *page, u32 *flags)
+{
+    struct page_found found;
+    u64 at = *address;
+    if (!page_list(space, &at, end, &found, 1))
+        return false;
+    *address = found.address;
+    *page = found.page;
+    *flags = found.flags;
+    return true;
 }
 
 /* --- spaces ----------------------------------------------------------------------------------- */

@@ -40,18 +40,19 @@ void page_unmap(struct page_space *space, u64 address, u64 bytes)
     memset(&table[(address - BASE) / PAGE_BYTES], 0, bytes / PAGE_BYTES * sizeof(table[0]));
 }
 
-bool page_next(const struct page_space *space, u64 *address, u64 end, physical *page, u32 *flags)
+u32 page_list(const struct page_space *space, u64 *address, u64 end, struct page_found *found,
+              u32 most)
 {
     (void)space;
-    for (u64 at = max(*address, BASE); at < min(end, END); at += PAGE_BYTES) {
-        if (!table[(at - BASE) / PAGE_BYTES].bits)
-            continue;
-        *address = at;
-        *page = table[(at - BASE) / PAGE_BYTES];
-        *flags = PAGE_USER;
-        return true;
+    u32 count = 0;
+    u64 at = max(*address, BASE);
+    for (; at < min(end, END) && count < most; at += PAGE_BYTES) {
+        physical page = table[(at - BASE) / PAGE_BYTES];
+        if (page.bits)
+            found[count++] = (struct page_found){at, page, PAGE_USER};
     }
-    return false;
+    *address = at;
+    return count;
 }
 
 struct page *page_find(struct inode *i, u64 index)
