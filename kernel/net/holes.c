@@ -228,14 +228,16 @@ bool net_holes_doubtful(const struct net_holes *h, u32 *seen_ms)
 
 void net_holes_lose_all(struct net_holes *h, u32 to)
 {
-    if (h->end != to) {
-        if (!room_make(h)) {
-            /* Nobody promised to keep what arrived out of order: as if it had not. */
-            h->count = 0;
-            h->end = h->una;
-        }
-        if (room_make(h))
-            *hole_insert(h, h->count) = (struct net_hole){.begin = h->end, .end = to};
+    /* Nobody promised to keep what arrived out of order (RFC 2018, 8): as if it had not, when the
+       oldest byte is said to be there and is not acknowledged, or there is no room. */
+    bool first_missing = h->end == h->una || (h->count && h->holes[0].begin == h->una);
+    if (!first_missing || (h->end != to && !room_make(h))) {
+        h->count = 0;
+        h->end = h->una;
+    }
+    /* Without memory all of it counts as on its way, until this is tried again. */
+    if (h->end != to && room_make(h)) {
+        *hole_insert(h, h->count) = (struct net_hole){.begin = h->end, .end = to};
         h->end = to;
     }
     for (u32 i = 0; i < h->count; i++)
