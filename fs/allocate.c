@@ -66,7 +66,9 @@ status space_reserve(struct filesystem *fs, u64 blocks)
     struct data *d = fs->data;
     /* First: it may take blocks. */
     if (unlikely(!segment_data_suffices(fs, blocks)))
-        return status_error(ENOSPC, "fs: no space to log where data is", blocks);
+        return space_coming(fs) || fs->checkpoint
+                   ? status_error(EAGAIN, "fs: the log has more room after the next commit", blocks)
+                   : status_error(ENOSPC, "fs: no space to log where data is", blocks);
     u64 available = space_available(fs);
     if (likely(blocks <= available)) {
         d->reserved += blocks;

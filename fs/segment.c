@@ -109,21 +109,21 @@ static u64 less(u64 a, u64 b)
 }
 
 /* What standby has to keep when the log takes of it, for checkpoints that grow by `more`: T, and
-   one for a compaction that fails, which leaves its T in the log. */
-static u64 standby_kept(const struct filesystem *fs, u64 more)
+   those of compactions that fail, which leave it in the log. */
+static u64 standby_kept(const struct filesystem *fs, u64 more, u32 failing)
 {
     const struct segments *s = fs->segments;
-    u64 bytes = checkpoint_bytes(fs) + more;
-    if (s->cutting)
-        return s->needed + less(bytes, s->counted) + usual_bytes(s); /* it has its T */
-    return bytes + 2 * usual_bytes(s);
+    u64 bytes = checkpoint_bytes(fs) + more, each = usual_bytes(s);
+    if (s->cutting) /* it has its T */
+        return s->needed + less(bytes, s->counted) + failing * each;
+    return bytes + (1 + failing) * each;
 }
 
 /* What the log may take of it. */
 static u64 standby_spare(const struct filesystem *fs)
 {
     const struct segments *s = fs->segments;
-    u64 spare = less(s->standby_bytes, standby_kept(fs, 0));
+    u64 spare = less(s->standby_bytes, standby_kept(fs, 0, 1));
     if (!s->cutting)
         return spare;
     /* And what there will be when the compaction is done. */
@@ -318,32 +318,35 @@ bool segment_compaction_fits(struct filesystem *fs)
     return true;
 }
 
-/* What data that waits for its commit will add to a checkpoint, and `blocks` more of it. */
+/* What data that waits for its commit will add to a checkpoint, and `blocks` more of it: an extent
+   each, and what an old one leaves behind it. */
 static u64 data_growth(const struct filesystem *fs, u64 blocks)
 {
-    u64 waiting = blocks + (fs->data ? fs->data->reserved : 0) + log_dirty_records(fs);
-    return waiting * EXTENTS_FOR_ONE_MAP * (sizeof(struct record_map) * 5 / 4);
+    u64 extents = blocks + (fs->data ? fs->data->reserved : 0) +
+                  (u64)log_dirty_records(fs) * EXTENTS_FOR_ONE_MAP;
+    return extents * (sizeof(struct record_map) * 5 / 4);
 }
 
-/* A compaction can follow the next one too: its checkpoint, T, and the T of one that fails are
+/* A compaction can follow the next one too: its checkpoint, T, and those of `failing` more are
    taken, standby keeps what it has to, and there is no more than what is standby again by then. */
-static bool compactions_go_on(const struct filesystem *fs, u64 more)
+static bool compactions_go_on(const struct filesystem *fs, u64 more, u32 failing)
 {
     const struct segments *s = fs->segments;
     u64 each = usual_bytes(s), checkpoint = checkpoint_bytes(fs) + more;
     u64 recycled = less(s->chain_bytes + s->old_bytes + s->checkpoint_bytes, s->unusual_bytes);
-    u64 segments = each ? 2 * ((checkpoint + each - 1) / each) + 3 : 1;
+    u64 segments = each ? 2 * ((checkpoint + each - 1) / each + 1) + failing : 1;
     return each && s->standby_bytes + recycled >= segments * each;
 }
 
-static bool standby_holds(const struct filesystem *fs, u64 more)
+static bool standby_holds(const struct filesystem *fs, u64 more, u32 failing)
 {
-    return fs->segments->standby_bytes >= standby_kept(fs, more) && compactions_go_on(fs, more);
+    return fs->segments->standby_bytes >= standby_kept(fs, more, failing) &&
+           compactions_go_on(fs, more, failing);
 }
 
-static bool standby_secure(struct filesystem *fs, u64 more)
+static bool standby_secure(struct filesystem *fs, u64 more, u32 failing)
 {
-    while (!standby_holds(fs, more))
+    while (!standby_holds(fs, more, failing))
         if (!standby_add(fs))
             return false;
     return true;
@@ -351,17 +354,18 @@ static bool standby_secure(struct filesystem *fs, u64 more)
 
 bool segment_standby_plenty(const struct filesystem *fs, u64 bytes)
 {
-    return standby_holds(fs, data_growth(fs, 0) + 2 * bytes);
+    return standby_holds(fs, data_growth(fs, 0) + 2 * bytes, 1);
 }
 
 bool segment_standby_suffices(struct filesystem *fs, u64 bytes)
 {
-    return standby_secure(fs, data_growth(fs, 0) + 2 * bytes); /* text counts twice */
+    return standby_secure(fs, data_growth(fs, 0) + 2 * bytes, 1); /* text counts twice */
 }
 
+/* Its growth is counted for the worst, so it may have what is kept for a failure. */
 bool segment_data_suffices(struct filesystem *fs, u64 blocks)
 {
-    return standby_secure(fs, data_growth(fs, blocks));
+    return standby_secure(fs, data_growth(fs, blocks), 0);
 }
 
 /* --- taking ----------------------------------------------------------------------------------- */
