@@ -7,6 +7,7 @@
    whoever accepts it, as in Linux. */
 #include "kernel/clock.h"
 #include "kernel/memory.h"
+#include "kernel/net/lwip/hooks.h"
 #include "kernel/net/lwip_address.h"
 #include "kernel/net/tcp_endpoint.h"
 
@@ -36,6 +37,16 @@ static struct net_tcp *member_choose(struct net_tcp_listener *l)
     list_remove(&chosen->listener_link);
     list_push_back(&l->members, &chosen->listener_link);
     return chosen;
+}
+
+int net_lwip_accept_is_full(const void *listener)
+{
+    const struct net_tcp_listener *l = listener;
+    list_for_each (&l->members, link) {
+        if (member_of(link)->accept_count < member_of(link)->backlog)
+            return false;
+    }
+    return true;
 }
 
 static void inherit(struct net_tcp *e, const struct net_tcp *from)

@@ -7,7 +7,7 @@ set -euo pipefail
 build=$(realpath "${1:-build}")
 work=$(mktemp -d "${TMPDIR:-/tmp}/thunk-compare.XXXXXX")
 space=thunk-compare-$$
-trap 'rm -rf "$work"; ip netns del $space 2>/dev/null; kill $(jobs -p) 2>/dev/null' EXIT
+trap 'rm -rf "$work"; ip netns del $space 2>/dev/null' EXIT
 tmp_linux=$build/net/linux
 mkdir -p "$tmp_linux"
 
@@ -36,16 +36,16 @@ linux_make() {
     rm -rf "$tmp_linux/tree"
 }
 
-inside() { ip netns exec $space "$@"; }
+inside=(ip netns exec "$space")
 dgram="dgram,id=n,local.type=unix,local.path=$work/q,remote.type=unix,remote.path=$work/r"
 
 guest_start() { # guest_start linux|thunk
     if [ "$1" = linux ]; then
-        inside timeout 300 qemu-system-x86_64 -M pc -accel tcg -cpu max -m 512 -nographic -no-reboot -nodefaults \
+        "${inside[@]}" timeout 300 qemu-system-x86_64 -M pc -accel tcg -cpu max -m 512 -nographic -no-reboot -nodefaults \
             -serial file:"$work/guest" -kernel "$tmp_linux/vmlinuz" -initrd "$tmp_linux/net.cpio" \
-            -append "console=ttyS0 net.ifnames=0 quiet" -netdev "$dgram" -device virtio-net-pci,netdev=n,romfile= &
+            -append "console=ttyS0 net.ifnames=0 quiet" -netdev "$dgram" -device virtio-net-pci,netdev=n,romfile= >/dev/null &
     else
-        inside timeout 300 "$build/thunk" run --timeout 290 --net none --qemu-arg -netdev --qemu-arg "$dgram" \
+        "${inside[@]}" timeout 300 "$build/thunk" run --timeout 290 --net none --qemu-arg -netdev --qemu-arg "$dgram" \
             --qemu-arg -device --qemu-arg virtio-net-device,netdev=n --kernel-arg net=10.77.0.2/24 \
             "$build/net/stream_guest" serve 7 >"$work/guest" 2>&1 &
     fi
@@ -57,23 +57,23 @@ measure() { # measure GUEST BYTES FAULTS...: "send receive"
     shift 2
     rm -f "$work"/q "$work"/r
     : >"$work/guest"
-    inside "$build/net/relay" --qemu "$work/r:$work/q" --tap tap0 --seed 7 --queue 4000 "$@" >"$work/relay" &
+    "${inside[@]}" "$build/net/relay" --qemu "$work/r:$work/q" --tap tap0 --seed 7 --queue 4000 "$@" >"$work/relay" &
     relay=$!
     guest_start "$kind"
     for ((i = 0; i < 600; i++)); do grep -q serving "$work/guest" && break; sleep 0.1; done
     sleep 1
     for way in send receive; do
-        inside timeout 120 "$build/net/stream" $way 10.77.0.2 7 "$bytes" >"$work/client" 2>&1 || true
+        "${inside[@]}" timeout 120 "$build/net/stream" $way 10.77.0.2 7 "$bytes" >"$work/client" 2>&1 || true
         sed -n 's/.* \([0-9.]*\) Mbit.*/\1/p' "$work/client" | grep . || echo none
     done | tr '\n' ' '
-    kill $guest $relay 2>/dev/null
+    kill $guest $relay 2>/dev/null || true
     wait $guest $relay 2>/dev/null || true
 }
 
 linux_make
 ip netns add $space
 ip -n $space link set lo up
-inside ip tuntap add dev tap0 mode tap
+"${inside[@]}" ip tuntap add dev tap0 mode tap
 ip -n $space addr add 10.77.0.1/24 dev tap0
 ip -n $space link set tap0 up
 printf '%-24s %10s %10s %10s %10s\n' "Mbit/s" "to linux" "from" "to thunk" "from"

@@ -69,6 +69,22 @@ void net_lwip_recovery_end(struct tcp_pcb *pcb);
 /* Added to lwIP: a packet of the connection's, with its TCP header.  Taken over. */
 err_t net_lwip_output_packet(struct tcp_pcb *pcb, struct pbuf *p);
 
+/* --- SYN cookies: kernel/net/lwip_cookies.c, called from edits/96_cookies.pl ---
+   Answers a SYN, whose options are in `syn`, and keeps nothing. */
+struct tcp_hdr;
+void net_lwip_cookie_send(struct tcp_pcb_listen *listener, const struct tcp_pcb *syn,
+                          const struct tcp_hdr *tcp, u32_t sequence);
+/* The MSS of the connection whose cookie is acknowledged; 0: it is no good, or there is no room. */
+u16_t net_lwip_cookie_check(struct tcp_pcb_listen *listener, const struct tcp_hdr *tcp,
+                            u32_t sequence, u32_t acknowledged);
+/* Gives a connection the options that its cookie's timestamp carried. */
+void net_lwip_cookie_options(struct tcp_pcb *pcb);
+/* Whether nothing more may wait to be accepted there: kernel/net/tcp_listen.c. */
+int net_lwip_accept_is_full(const void *listener);
+/* Added to lwIP: an answer to the packet that is being processed, with its TCP header.  Taken over.
+ */
+err_t net_lwip_output_reply(struct pbuf *p);
+
 /* Added to lwIP by edits/93_segments.pl: kernel/net/lwip_segments.c.  A packet that begins with
    room for so many bytes of options, and then refers to bytes of a segment's payload; NULL: no
    memory. And: splits the first unsent segment when only a part of it fits into the window. */

@@ -1,0 +1,222 @@
+/* A flood of SYNs: it costs no memory beyond the backlog, and whoever means it is served. */
+#include "kernel/net/net.h"
+#include "kernel/net/tcp.h"
+#include "test/host/net_machine.h"
+#include "test/host/net_packet.h"
+
+#include <string.h>
+
+#define BACKLOG 8
+#define SYN     2
+#define RST     4
+#define ACK     16
+
+static struct net_wire wire;
+
+static struct listener {
+    struct net_tcp *tcp;
+    struct net_changed changed;
+} listener;
+
+struct segment {
+    u16 from;
+    u32 sequence, acknowledged;
+    u8 flags;
+    const void *options, *data;
+    u32 option_bytes, data_bytes;
+};
+
+closure_method(net_changed, listener_changed, struct listener, changed, u32 events)
+{
+    (void)events;
+    (void)owner();
+}
+
+static void segment_send(struct segment s)
+{
+    static struct net_packet packet;
+    u8 tcp[200] = {0}, pseudo[12] = {0};
+    u32 header = 20 + s.option_bytes, bytes = header + s.data_bytes;
+    net_write16(tcp, s.from);
+    net_write16(tcp + 2, 80);
+    net_write32(tcp + 4, s.sequence);
+    net_write32(tcp + 8, s.acknowledged);
+    tcp[12] = (u8)(header / 4 << 4);
+    tcp[13] = s.flags;
+    net_write16(tcp + 14, 8000);
+    if (s.option_bytes)
+        memcpy(tcp + 20, s.options, s.option_bytes);
+    if (s.data_bytes)
+        memcpy(tcp + header, s.data, s.data_bytes);
+    net_write32(pseudo, NET_PEER_V4);
+    net_write32(pseudo + 4, NET_MACHINE_V4);
+    pseudo[9] = 6;
+    net_write16(pseudo + 10, (u16)bytes);
+    u32 sum = net_packet_sum(pseudo, 12, 0);
+    net_write16(tcp + 16, (u16)~net_packet_sum(tcp, bytes, sum));
+    net_packet_v4(&packet, wire.device.hardware_address,
+                  (struct net_packet_v4){NET_PEER_V4, NET_MACHINE_V4, 6, 1, 0}, tcp, bytes);
+    net_packet_input(&wire, &packet, 0);
+}
+
+/* The machine's last segment to that port; NULL: there is none.  ARP is answered. */
+static const u8 *segment_last(u16 port, u32 *bytes)
+{
+    static u8 kept[200];
+    static struct net_packet packet;
+    bool any = false;
+    for (u32 i = 0; i < 2; i++) {
+        const struct net_wire_frame *f;
+        while ((f = net_wire_take(&wire))) {
+            const u8 *tcp = net_frame_v4(f, 6, bytes);
+            if (net_frame_is_arp(f, 1)) {
+                net_packet_arp(&packet, wire.device.hardware_address, 2, NET_PEER_V4,
+                               NET_MACHINE_V4);
+                net_packet_input(&wire, &packet, 0);
+            } else if (tcp && net_read16(tcp + 2) == port) {
+                must(*bytes <= sizeof(kept));
+                memcpy(kept, tcp, *bytes);
+                any = true;
+            }
+        }
+    }
+    return any ? kept : NULL;
+}
+
+static void begin(void)
+{
+    net_machine_option("net", "10.0.2.15/24");
+    net_machine_start(1);
+    net_wire_attach(&wire, 1, 0);
+    init_method(&listener.changed, listener_changed);
+    listener.tcp = net_tcp_create(NET_V4, &listener.changed);
+    struct net_address a = {.family = NET_V4, .port = 80};
+    net_must(is_ok(net_tcp_bind(listener.tcp, &a)));
+    net_must(is_ok(net_tcp_listen(listener.tcp, BACKLOG - 1)));
+    net_machine_pass(NS_PER_SECOND);
+    u32 bytes;
+    segment_last(1, &bytes);
+}
+
+static void flood(u32 count)
+{
+    static const u8 mss[] = {2, 4, 5, 180};
+    for (u32 i = 0; i < count; i++) {
+        segment_send((struct segment){.from = (u16)(1024 + i % 60000),
+                                      .sequence = i * 7919,
+                                      .flags = SYN,
+                                      .options = mss,
+                                      .option_bytes = 4});
+        u32 bytes;
+        segment_last(1, &bytes);
+    }
+}
+
+/* A handshake with all options; the segment that answers the SYN. */
+static const u8 *handshake_begin(u16 port, u32 *bytes)
+{
+    u8 options[] = {2, 4, 5, 180, 1, 3, 3, 9, 1, 1, 4, 2, 1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0};
+    segment_send((struct segment){
+        .from = port, .sequence = 5000, .flags = SYN, .options = options, .option_bytes = 24});
+    const u8 *answer = segment_last(port, bytes);
+    net_must(answer && answer[13] == (SYN | ACK) && net_read32(answer + 8) == 5001);
+    return answer;
+}
+
+static void handshake_end(u16 port, const u8 *answer, u32 answer_bytes, const char *data)
+{
+    u8 stamp[] = {1, 1, 8, 10, 0, 0, 0, 10, 0, 0, 0, 0};
+    for (u32 at = 20; at + 10 <= answer_bytes; at++)
+        if (answer[at] == 8 && answer[at + 1] == 10)
+            memcpy(stamp + 8, answer + at + 2, 4);
+    segment_send((struct segment){.from = port,
+                                  .sequence = 5001,
+                                  .acknowledged = net_read32(answer + 4) + 1,
+                                  .flags = ACK,
+                                  .options = stamp,
+                                  .option_bytes = 12,
+                                  .data = data,
+                                  .data_bytes = (u32)strlen(data)});
+}
+
+static struct net_tcp *accepted(void)
+{
+    struct net_tcp *e = NULL;
+    return is_ok(net_tcp_accept(listener.tcp, &listener.changed, &e)) ? e : NULL;
+}
+
+static void serves_in_flood(void)
+{
+    begin();
+    flood(2 * BACKLOG);
+    u64 bytes_before = net_machine_live_bytes();
+    flood(20000);
+    net_must(net_machine_live_bytes() < bytes_before + 10000);
+    u32 bytes;
+    const u8 *answer = handshake_begin(999, &bytes);
+    handshake_end(999, answer, bytes, "hello");
+    struct net_tcp *e = accepted();
+    net_must(e);
+    const void *memory;
+    u64 length;
+    net_must(is_ok(net_tcp_received(e, 0, &memory, &length)));
+    net_must(length == 5 && !memcmp(memory, "hello", 5));
+    struct net_tcp_details d;
+    net_tcp_details(e, &d);
+    net_must(d.timestamps && d.sack && d.window_scaling && d.send_scale == 9);
+    net_must(d.send_mss >= 1448 && d.send_mss <= 1460);
+}
+
+static void refuses_forgery(void)
+{
+    begin();
+    flood(2 * BACKLOG);
+    u32 bytes;
+    for (u32 i = 0; i < 1000; i++) {
+        segment_send((struct segment){
+            .from = 998, .sequence = 5001, .acknowledged = i * 104729, .flags = ACK});
+        const u8 *answer = segment_last(998, &bytes);
+        net_must(answer && answer[13] & RST);
+    }
+    net_must(!accepted());
+}
+
+static void forgets_old_cookie(void)
+{
+    begin();
+    flood(2 * BACKLOG);
+    u32 bytes;
+    u8 answer[200];
+    const u8 *sent = handshake_begin(997, &bytes);
+    memcpy(answer, sent, bytes);
+    for (u32 i = 0; i < 5; i++) {
+        net_machine_pass(60 * NS_PER_SECOND);
+        flood(2 * BACKLOG); /* so that cookies are looked at */
+    }
+    handshake_end(997, answer, bytes, "late");
+    net_must(!accepted());
+}
+
+/* As many wait as may: no cookie, no RST, and the other side tries again. */
+static void waits_for_accept(void)
+{
+    begin();
+    u32 bytes;
+    for (u16 port = 2000; port < 2000 + BACKLOG; port++)
+        handshake_end(port, handshake_begin(port, &bytes), bytes, "");
+    segment_last(1, &bytes);
+    segment_send((struct segment){.from = 3000, .sequence = 1, .flags = SYN});
+    net_must(!segment_last(3000, &bytes));
+    net_must(accepted());
+    segment_send((struct segment){.from = 3000, .sequence = 1, .flags = SYN});
+    net_must(segment_last(3000, &bytes));
+}
+
+int main(void)
+{
+    net_machine_child("a client is served in a flood of SYNs, with all options", serves_in_flood);
+    net_machine_child("what is no cookie is answered with RST", refuses_forgery);
+    net_machine_child("a cookie is good for minutes only", forgets_old_cookie);
+    net_machine_child("a full accept queue is silent", waits_for_accept);
+    return done_testing();
+}
