@@ -7,11 +7,12 @@
 #include <string.h>
 #include <time.h>
 
-#define MANY     10000u
-#define PACKETS  20000u
-#define BACKLOG  1024u
-#define COST_TOP 8u /* times dearer than with one connection; a walk over all is a thousand times  \
-                     */
+#define MANY    10000u
+#define PACKETS 20000u
+#define BACKLOG 1024u
+#define COST_TOP                                                                                   \
+    8u /* times dearer than with one connection; a walk over all is a thousand times               \
+        */
 
 static struct net_wire wire;
 static struct net_packet packet;
