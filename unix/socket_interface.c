@@ -139,9 +139,11 @@ static s64 request_list(struct thread *t, u64 argument)
     s64 r = user_prepare(t, argument, sizeof(list), USER_WRITE);
     if (!r && copy_in(&list, argument, sizeof(list)))
         r = -EFAULT;
+    if (r)
+        return r;
     u64 room = NET_INTERFACES_MOST * sizeof(struct interface_request);
     room = list.address ? min((u64)(u32)max(list.bytes, 0), room) : 0;
-    if (!r && room)
+    if (room)
         r = user_prepare(t, list.address, room, USER_WRITE);
     if (r)
         return r;
