@@ -435,7 +435,9 @@ static u32 probe_ms(const struct tcp_pcb *pcb)
 static bool doubt_ends(const struct tcp_pcb *pcb, u32 *ms)
 {
     const struct net_recovery *r = &pcb->net_recovery;
-    if (r->state == NET_RECOVERY_LOSS || !net_holes_doubtful(&r->holes, ms))
+    /* Without SACK nothing is judged by waiting: the time-out decides. */
+    if (!(pcb->flags & TF_SACK) || r->state == NET_RECOVERY_LOSS ||
+        !net_holes_doubtful(&r->holes, ms))
         return false;
     *ms += patience_ms(pcb);
     return true;

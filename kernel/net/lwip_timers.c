@@ -160,7 +160,8 @@ void net_lwip_timer_update(struct tcp_pcb *pcb)
     if (left == NOTHING_DUE)
         return;
     struct timer *t = timer_of(pcb);
-    u64 due_ns = (now_ns / NS_PER_MS + (u32)left) * NS_PER_MS;
+    /* A tick that leaves something due is not repeated at once: others have their turn. */
+    u64 due_ns = (now_ns / NS_PER_MS + (u32)max(left, 1)) * NS_PER_MS;
     if (t->pending && t->expires_ns <= due_ns)
         return;
     net_lwip_timer_end(pcb);

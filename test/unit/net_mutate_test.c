@@ -184,6 +184,16 @@ static void make_dhcp(void)
     net_packet_udp(&packet, everybody, NET_PEER_V4, 67, 0xffffffff, 68, dhcp, sizeof(dhcp));
 }
 
+/* One block, somewhere behind what the peer has. */
+static void sack_write(u8 to[12])
+{
+    static const u8 head[4] = {1, 1, 5, 10};
+    u32 left = acknowledged + (u32)random_below(&chance, 4) * 1448;
+    memcpy(to, head, sizeof(head));
+    net_write32(to + 4, left);
+    net_write32(to + 8, left + (u32)random_below(&chance, 4) * 1448);
+}
+
 static void make_tcp(void)
 {
     static const u8 flags[] = {2, 2, 16, 24, 24, 25, 17, 4, 18, 0, 20, 41};
@@ -200,6 +210,8 @@ static void make_tcp(void)
     tcp[13] = flags[random_below(&chance, sizeof(flags))];
     net_write16(tcp + 14, (u16)random_next(&chance));
     memcpy(tcp + 20, some, options);
+    if (options >= 12 && !random_below(&chance, 3))
+        sack_write(tcp + 20);
     make_v4(6, 0, tcp, 20 + options + bytes);
 }
 
