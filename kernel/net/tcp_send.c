@@ -10,6 +10,7 @@
 #include "kernel/clock.h"
 #include "kernel/memory.h"
 #include "kernel/net/tcp_endpoint.h"
+#include "runtime/assert.h"
 
 #define BLOCK_LEAST 1024u
 #define BLOCK_MOST  (64u << 10)
@@ -140,8 +141,9 @@ void net_tcp_write_queued(struct net_tcp *e)
             e->progress_ns = clock_monotonic_ns();
         u64 allowed = writable_now(e);
         while (allowed) {
-            while (e->writing->written == e->writing->filled)
+            while (e->writing && e->writing->written == e->writing->filled)
                 e->writing = e->writing->next;
+            assert(e->writing); /* what is unwritten lies in a block */
             if (!write_from_block(e, e->writing, &allowed))
                 break;
         }
@@ -253,7 +255,7 @@ status net_tcp_send_room(struct net_tcp *e, void **memory, u64 *bytes)
     u64 wanted = min(*bytes ? *bytes : 1, e->send_limit - e->queued);
     struct net_send_block *b = e->last;
     u64 room = b && !b->released ? b->room - b->filled : 0;
-    if (room < min(wanted, (u64)512)) {
+    if (!b || room < min(wanted, (u64)512)) {
         b = block_create(max(wanted, min(e->queued, (u64)BLOCK_MOST / 2)));
         if (!b)
             return status_error(ENOBUFS, "tcp: out of memory", 0);
