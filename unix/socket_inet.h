@@ -12,8 +12,9 @@ struct socket_inet {
     struct net_tcp *tcp; /* one of the two, until it is closed */
     struct net_udp *udp;
     struct net_changed changed;
-    bool connecting;  /* TCP: a connect that nobody was told the success of */
-    bool packet_info; /* UDP: IP_PKTINFO or IPV6_RECVPKTINFO */
+    bool connecting;   /* TCP: a connect that nobody was told the success of */
+    bool packet_info;  /* UDP: IP_PKTINFO or IPV6_RECVPKTINFO */
+    bool errors_asked; /* UDP: IP_RECVERR or IPV6_RECVERR */
 };
 
 static inline struct socket_inet *socket_inet_of(struct socket *s)

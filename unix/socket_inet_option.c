@@ -171,6 +171,15 @@ static bool option_is_packet_info(const struct socket_inet *i, const struct sock
                        (o->level == SOL_IPV6 && o->name == IPV6_RECVPKTINFO));
 }
 
+/* What ICMP says about a connected socket is told by its calls, with the option and without;
+   glibc's resolver does not go on when it cannot set it.  The queue that MSG_ERRQUEUE reads stays
+   empty. */
+static bool option_is_errors(const struct socket_inet *i, const struct socket_option *o)
+{
+    return !i->tcp && ((o->level == SOL_IP && o->name == IP_RECVERR) ||
+                       (o->level == SOL_IPV6 && o->name == IPV6_RECVERR));
+}
+
 /* Path MTU discovery is on, as Linux begins; errors are told by the calls themselves; and so on:
    the value that says so changes nothing, and another one cannot be had. */
 static s64 fixed_value(const struct socket_option *o, s32 *number)
@@ -231,6 +240,10 @@ s64 socket_inet_option_set(struct thread *t, struct socket *s, const struct sock
         return r;
     if (option_is_packet_info(i, o)) {
         i->packet_info = number;
+        return 0;
+    }
+    if (option_is_errors(i, o)) {
+        i->errors_asked = number;
         return 0;
     }
     return p ? place_set(i, p, number) : fixed_set(o, number);
@@ -358,6 +371,10 @@ static s64 number_get(struct socket_inet *i, struct socket_option *o, s32 *numbe
         return place_get(i, p, number);
     if (option_is_packet_info(i, o)) {
         *number = i->packet_info;
+        return 0;
+    }
+    if (option_is_errors(i, o)) {
+        *number = i->errors_asked;
         return 0;
     }
     if ((o->level == SOL_IP && o->name == IP_MTU) || (o->level == SOL_IPV6 && o->name == IPV6_MTU))

@@ -55,6 +55,14 @@ static void tcp_options(void)
     close(s);
 }
 
+static void datagram_options(void)
+{
+    int s = socket(family, SOCK_DGRAM, 0), v6 = family == AF_INET6;
+    for (int value = 0; value < 3; value++)
+        option(s, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, value);
+    close(s);
+}
+
 static void ip_options(void)
 {
     int s = socket(family, SOCK_STREAM, 0), n;
@@ -182,6 +190,7 @@ static void all(void)
 {
     common_options();
     tcp_options();
+    datagram_options();
     ip_options();
     wrong_options();
     options_at_work();
