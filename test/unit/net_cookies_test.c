@@ -2,14 +2,14 @@
 #include "kernel/net/net.h"
 #include "kernel/net/tcp.h"
 #include "test/host/net_machine.h"
-#include "test/host/net_packet.h"
+#include "test/host/net_segment.h"
 
 #include <string.h>
 
 #define BACKLOG 8
-#define SYN     2
-#define RST     4
-#define ACK     16
+#define SYN     NET_TCP_SYN
+#define RST     NET_TCP_RST
+#define ACK     NET_TCP_ACK
 
 static struct net_wire wire;
 
@@ -18,69 +18,10 @@ static struct listener {
     struct net_changed changed;
 } listener;
 
-struct segment {
-    u16 from;
-    u32 sequence, acknowledged;
-    u8 flags;
-    const void *options, *data;
-    u32 option_bytes, data_bytes;
-};
-
 closure_method(net_changed, listener_changed, struct listener, changed, u32 events)
 {
     (void)events;
     (void)owner();
-}
-
-static void segment_send(struct segment s)
-{
-    static struct net_packet packet;
-    u8 tcp[200] = {0}, pseudo[12] = {0};
-    u32 header = 20 + s.option_bytes, bytes = header + s.data_bytes;
-    net_write16(tcp, s.from);
-    net_write16(tcp + 2, 80);
-    net_write32(tcp + 4, s.sequence);
-    net_write32(tcp + 8, s.acknowledged);
-    tcp[12] = (u8)(header / 4 << 4);
-    tcp[13] = s.flags;
-    net_write16(tcp + 14, 8000);
-    if (s.option_bytes)
-        memcpy(tcp + 20, s.options, s.option_bytes);
-    if (s.data_bytes)
-        memcpy(tcp + header, s.data, s.data_bytes);
-    net_write32(pseudo, NET_PEER_V4);
-    net_write32(pseudo + 4, NET_MACHINE_V4);
-    pseudo[9] = 6;
-    net_write16(pseudo + 10, (u16)bytes);
-    u32 sum = net_packet_sum(pseudo, 12, 0);
-    net_write16(tcp + 16, (u16)~net_packet_sum(tcp, bytes, sum));
-    net_packet_v4(&packet, wire.device.hardware_address,
-                  (struct net_packet_v4){NET_PEER_V4, NET_MACHINE_V4, 6, 1, 0}, tcp, bytes);
-    net_packet_input(&wire, &packet, 0);
-}
-
-/* The machine's last segment to that port; NULL: there is none.  ARP is answered. */
-static const u8 *segment_last(u16 port, u32 *bytes)
-{
-    static u8 kept[200];
-    static struct net_packet packet;
-    bool any = false;
-    for (u32 i = 0; i < 2; i++) {
-        const struct net_wire_frame *f;
-        while ((f = net_wire_take(&wire))) {
-            const u8 *tcp = net_frame_v4(f, 6, bytes);
-            if (net_frame_is_arp(f, 1)) {
-                net_packet_arp(&packet, wire.device.hardware_address, 2, NET_PEER_V4,
-                               NET_MACHINE_V4);
-                net_packet_input(&wire, &packet, 0);
-            } else if (tcp && net_read16(tcp + 2) == port) {
-                must(*bytes <= sizeof(kept));
-                memcpy(kept, tcp, *bytes);
-                any = true;
-            }
-        }
-    }
-    return any ? kept : NULL;
 }
 
 static void begin(void)
@@ -95,20 +36,20 @@ static void begin(void)
     net_must(is_ok(net_tcp_listen(listener.tcp, BACKLOG - 1)));
     net_machine_pass(NS_PER_SECOND);
     u32 bytes;
-    segment_last(1, &bytes);
+    net_segment_last(&wire, 1, &bytes);
 }
 
 static void flood(u32 count)
 {
     static const u8 mss[] = {2, 4, 5, 180};
     for (u32 i = 0; i < count; i++) {
-        segment_send((struct segment){.from = (u16)(1024 + i % 60000),
-                                      .sequence = i * 7919,
-                                      .flags = SYN,
-                                      .options = mss,
-                                      .option_bytes = 4});
+        net_segment_send(&wire, (struct net_segment){.from = (u16)(1024 + i % 60000),
+                                                     .sequence = i * 7919,
+                                                     .flags = SYN,
+                                                     .options = mss,
+                                                     .option_bytes = 4});
         u32 bytes;
-        segment_last(1, &bytes);
+        net_segment_last(&wire, 1, &bytes);
     }
 }
 
@@ -116,9 +57,11 @@ static void flood(u32 count)
 static const u8 *handshake_begin(u16 port, u32 *bytes)
 {
     u8 options[] = {2, 4, 5, 180, 1, 3, 3, 9, 1, 1, 4, 2, 1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 0};
-    segment_send((struct segment){
-        .from = port, .sequence = 5000, .flags = SYN, .options = options, .option_bytes = 24});
-    const u8 *answer = segment_last(port, bytes);
+    net_segment_send(
+        &wire,
+        (struct net_segment){
+            .from = port, .sequence = 5000, .flags = SYN, .options = options, .option_bytes = 24});
+    const u8 *answer = net_segment_last(&wire, port, bytes);
     net_must(answer && answer[13] == (SYN | ACK) && net_read32(answer + 8) == 5001);
     return answer;
 }
@@ -129,14 +72,14 @@ static void handshake_end(u16 port, const u8 *answer, u32 answer_bytes, const ch
     for (u32 at = 20; at + 10 <= answer_bytes; at++)
         if (answer[at] == 8 && answer[at + 1] == 10)
             memcpy(stamp + 8, answer + at + 2, 4);
-    segment_send((struct segment){.from = port,
-                                  .sequence = 5001,
-                                  .acknowledged = net_read32(answer + 4) + 1,
-                                  .flags = ACK,
-                                  .options = stamp,
-                                  .option_bytes = 12,
-                                  .data = data,
-                                  .data_bytes = (u32)strlen(data)});
+    net_segment_send(&wire, (struct net_segment){.from = port,
+                                                 .sequence = 5001,
+                                                 .acknowledged = net_read32(answer + 4) + 1,
+                                                 .flags = ACK,
+                                                 .options = stamp,
+                                                 .option_bytes = 12,
+                                                 .data = data,
+                                                 .data_bytes = (u32)strlen(data)});
 }
 
 static struct net_tcp *accepted(void)
@@ -173,9 +116,10 @@ static void refuses_forgery(void)
     flood(2 * BACKLOG);
     u32 bytes;
     for (u32 i = 0; i < 1000; i++) {
-        segment_send((struct segment){
-            .from = 998, .sequence = 5001, .acknowledged = i * 104729, .flags = ACK});
-        const u8 *answer = segment_last(998, &bytes);
+        net_segment_send(
+            &wire, (struct net_segment){
+                       .from = 998, .sequence = 5001, .acknowledged = i * 104729, .flags = ACK});
+        const u8 *answer = net_segment_last(&wire, 998, &bytes);
         net_must(answer && answer[13] & RST);
     }
     net_must(!accepted());
@@ -204,12 +148,12 @@ static void waits_for_accept(void)
     u32 bytes;
     for (u16 port = 2000; port < 2000 + BACKLOG; port++)
         handshake_end(port, handshake_begin(port, &bytes), bytes, "");
-    segment_last(1, &bytes);
-    segment_send((struct segment){.from = 3000, .sequence = 1, .flags = SYN});
-    net_must(!segment_last(3000, &bytes));
+    net_segment_last(&wire, 1, &bytes);
+    net_segment_send(&wire, (struct net_segment){.from = 3000, .sequence = 1, .flags = SYN});
+    net_must(!net_segment_last(&wire, 3000, &bytes));
     net_must(accepted());
-    segment_send((struct segment){.from = 3000, .sequence = 1, .flags = SYN});
-    net_must(segment_last(3000, &bytes));
+    net_segment_send(&wire, (struct net_segment){.from = 3000, .sequence = 1, .flags = SYN});
+    net_must(net_segment_last(&wire, 3000, &bytes));
 }
 
 int main(void)
