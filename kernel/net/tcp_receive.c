@@ -15,6 +15,7 @@
 #define SMALL_PIECE        1024u        /* bytes; smaller ones are copied together */
 #define PIECES_AS_THEY_ARE 8u           /* so many are kept where they are all the same */
 #define COLLECTOR_BYTES    4000u
+#define QUICK_BYTES        (16u * 1460u) /* at a connection's beginning */
 
 /* --- the window ------------------------------------------------------------------------------- */
 
@@ -130,6 +131,13 @@ static void fin_came(struct net_tcp *e)
     net_tcp_notify(e, NET_READABLE | NET_READ_ENDED | (e->finished ? NET_HUNG_UP : 0));
 }
 
+/* Nothing is known yet of how the two talk: acknowledged at once, as in Linux, what comes is not
+   held up by the other side's Nagle. */
+static bool is_beginning(const struct net_tcp *e)
+{
+    return !e->bytes_sent && e->bytes_received < QUICK_BYTES;
+}
+
 err_t net_tcp_input(void *endpoint, struct tcp_pcb *pcb, struct pbuf *p, err_t error)
 {
     struct net_tcp *e = endpoint;
@@ -145,7 +153,7 @@ err_t net_tcp_input(void *endpoint, struct tcp_pcb *pcb, struct pbuf *p, err_t e
         return ERR_OK;
     }
     queue_add(e, p);
-    if (e->options[TCP_SET_QUICKACK])
+    if (e->options[TCP_SET_QUICKACK] || is_beginning(e))
         tcp_ack_now(pcb);
     e->received_ns = clock_monotonic_ns();
     net_tcp_notify(e, NET_READABLE);
