@@ -22,7 +22,9 @@ static void details_of_pcb(const struct tcp_pcb *pcb, struct net_tcp_details *to
     to->ack_timeout_us = 40000;
     to->rtt_us = (u32)max(pcb->sa, 0) * TICK_US / 8;
     to->rtt_variation_us = (u32)max(pcb->sv, 0) * TICK_US / 4;
-    to->least_rtt_us = to->rtt_us;
+    to->least_rtt_us = pcb->net_recovery.least_rtt_ms * 1000;
+    to->total_retransmits = pcb->net_recovery.resent_segments;
+    to->bytes_retransmitted = pcb->net_recovery.resent_bytes;
     to->send_mss = to->receive_mss = mss;
     to->unacknowledged = (pcb->snd_nxt - pcb->lastack + mss - 1) / mss;
     to->congestion_window = pcb->cwnd / mss;
