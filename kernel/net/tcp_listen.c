@@ -10,6 +10,7 @@
 #include "kernel/net/lwip/hooks.h"
 #include "kernel/net/lwip_address.h"
 #include "kernel/net/tcp_endpoint.h"
+#include "runtime/assert.h"
 
 #define BACKLOG_MOST 4096u
 
@@ -28,15 +29,17 @@ static struct net_tcp *member_of(struct list *link)
 /* Whose turn it is; one with room, when there is one. */
 static struct net_tcp *member_choose(struct net_tcp_listener *l)
 {
-    struct net_tcp *chosen = NULL;
+    struct list *chosen = l->members.next;
     list_for_each (&l->members, link) {
-        chosen = member_of(link);
-        if (chosen->accept_count < chosen->backlog)
-            break;
+        if (member_of(link)->accept_count >= member_of(link)->backlog)
+            continue;
+        chosen = link;
+        break;
     }
-    list_remove(&chosen->listener_link);
-    list_push_back(&l->members, &chosen->listener_link);
-    return chosen;
+    assert(chosen && chosen != &l->members);
+    list_remove(chosen);
+    list_push_back(&l->members, chosen);
+    return member_of(chosen);
 }
 
 int net_lwip_accept_is_full(const void *listener)

@@ -112,7 +112,8 @@ static u64 writable_now(struct net_tcp *e)
 /* False: lwIP takes no more now. */
 static bool write_from_block(struct net_tcp *e, struct net_send_block *b, u64 *allowed)
 {
-    u64 bytes = min(min(b->filled - b->written, *allowed), (u64)WRITE_MOST);
+    u64 bytes = min(b->filled - b->written, *allowed);
+    bytes = min(bytes, (u64)WRITE_MOST);
     bytes = min(bytes, (u64)e->pcb->snd_buf);
     if (!bytes)
         return false;
