@@ -88,6 +88,7 @@ static void inode_read(struct inode *i, u32 mode)
         read_at(i, a.bytes > READ_BYTES ? a.bytes - READ_BYTES : a.bytes, mode);
         break;
     case INODE_DIRECTORY:
+    case INODE_SOCKET:
         break;
     }
 }
