@@ -76,6 +76,19 @@ void files_destroy(struct process *p)
     deallocate(general_heap, files, sizeof(*files));
 }
 
+u32 files_close_sockets(struct process *p)
+{
+    u32 closed = 0;
+    for (u32 fd = 0; fd < p->files->capacity; fd++) {
+        struct file *f = p->files->entries[fd].file;
+        if (f && socket_of(f)) {
+            descriptor_close(p, (s32)fd);
+            closed++;
+        }
+    }
+    return closed;
+}
+
 static u32 descriptor_free(const struct fd_table *files, u32 lowest)
 {
     u32 fd = max(lowest, files->lowest);

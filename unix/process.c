@@ -4,6 +4,7 @@
 #include "drivers/console.h"
 #include "kernel/clock.h"
 #include "kernel/log.h"
+#include "kernel/net/net.h"
 #include "kernel/run_loop.h"
 #include "unix/program.h"
 #include "unix/thread.h"
@@ -77,14 +78,36 @@ closure_function(operation_visitor, operation_name, (const struct process *p),
                 seen->waits->name, seen->scope, (unsigned long long)(seen->age_ns / NS_PER_MS));
 }
 
+#define EXIT_SEND_NS (2 * NS_PER_SECOND) /* for what other machines are still to get */
+
+closure_method(status_handler, process_quiet, struct process, quiet, status s)
+{
+    struct process *p = owner();
+    if (!is_ok(s))
+        log_info("%s: %llu connections had more to send at its end", p->path,
+                 (unsigned long long)s.detail);
+    init_method(&p->drained, process_drained);
+    console_drain(&p->drained);
+}
+
+/* As on Linux, where connections outlive who made them: what was written arrives, and the other
+   side learns that it is over. */
+static void process_sockets_end(struct process *p)
+{
+    init_method(&p->quiet, process_quiet);
+    if (files_close_sockets(p) || !net_is_quiet())
+        net_wait_quiet(clock_monotonic_ns() + EXIT_SEND_NS, &p->quiet);
+    else
+        run_later_status(&p->quiet, STATUS_OK);
+}
+
 /* Its scope may be open still: what is left in it ends with the machine. */
 closure_method(status_handler, process_waits_ended, struct process, waits_ended, status s)
 {
     struct process *p = owner();
     if (status_errno(s) == ETIMEDOUT)
         scope_census(stack_closure(operation_name, p));
-    init_method(&p->drained, process_drained);
-    console_drain(&p->drained);
+    process_sockets_end(p);
 }
 
 closure_method(status_handler, process_closed, struct process, closed, status s)

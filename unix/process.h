@@ -52,6 +52,7 @@ struct process {
     struct census_writer census;       /* unix/census.c */
     struct status_handler waits_ended; /* nothing is in flight any more, or too long */
     struct status_handler closed;      /* its scope */
+    struct status_handler quiet;       /* what was sent over the network has arrived */
     struct status_handler drained;     /* the console has taken the last output */
 };
 
@@ -71,6 +72,8 @@ void process_census_end(struct process *p);
 /* A table with descriptors 0, 1 and 2 on the console.  0 or -ENOMEM. */
 s64 files_create(struct process *p);
 void files_destroy(struct process *p);
+/* Closes its sockets alone; how many there were. */
+u32 files_close_sockets(struct process *p);
 
 /* Follows symlinks; relative to p->cwd; the path is in kernel memory.  0 and *found with a hold on
    it, or -errno as open(2) gives it. */

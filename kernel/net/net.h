@@ -32,6 +32,12 @@ void net_wait_ready(u64 deadline_ns, status_handler done);
    for ever. */
 void net_set_hostname(const char *name);
 
+/* For a machine that is about to end.  Whether everything that closed connections had to send has
+   arrived, and their end with it; and waits for that, for two milliseconds at least (what has no
+   answer, a RST for instance, has left by then), until deadline_ns (monotonic; then ETIMEDOUT). */
+bool net_is_quiet(void);
+void net_wait_quiet(u64 deadline_ns, status_handler done);
+
 #define NET_INTERFACES_MOST 8
 #define NET_ADDRESSES_MOST  6 /* of one interface */
 #define NET_DNS_MOST        4
