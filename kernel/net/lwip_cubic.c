@@ -105,10 +105,11 @@ static void avoidance_grow(struct tcp_pcb *pcb, u32 acknowledged)
     reno_grow(pcb, acknowledged);
     u32 target = curve_at(pcb, now - r->cubic_epoch_ms + r->least_rtt_ms);
     target = min(target, pcb->cwnd + pcb->cwnd / 2);
-    if (target > pcb->cwnd) {
-        r->cubic_credit += (u64)(target - pcb->cwnd) * acknowledged;
-        u32 grown = (u32)(r->cubic_credit / pcb->cwnd);
-        r->cubic_credit -= (u64)grown * pcb->cwnd;
+    u32 window = max(pcb->cwnd, 1u);
+    if (target > window) {
+        r->cubic_credit += (u64)(target - window) * acknowledged;
+        u32 grown = (u32)(r->cubic_credit / window);
+        r->cubic_credit -= (u64)grown * window;
         pcb->cwnd += grown;
     }
     pcb->cwnd = max(pcb->cwnd, r->cubic_reno);

@@ -35,3 +35,4 @@ $(BUILD)/net/stream_guest: test/net/stream.c
 $(BUILD)/net/linux_init: test/net/linux_init.c
 	@mkdir -p $(@D)
 	musl-gcc $(FAULT_FLAGS) -static -o $@ $<
+SOAK_TESTS += test/net/soak.sh

@@ -2,7 +2,7 @@
 
      relay --qemu OURS:THEIRS --tap NAME [--seed N] [--loss PERCENT] [--duplicate PERCENT]
            [--reorder PERCENT] [--corrupt PERCENT] [--mutate PERCENT] [--delay MS] [--rate MBIT]
-           [--queue FRAMES] [--down EVERY:FOR]
+           [--queue FRAMES] [--down EVERY:FOR] [--inject FRAMES]
 
    QEMU's side is `-netdev dgram` with two sockets in the file system.  Both directions have the
    same faults.  --corrupt flips a bit and leaves the checksums as they were; --mutate sends a
@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #define FRAME_MOST 65536
+#define RECENT     64u
 #define QUEUE_MOST 65536u
 #define NS         1000000000ull
 
@@ -41,17 +42,17 @@ struct direction {
     int from, to;
     struct frame *heap; /* the one that is due first on top */
     unsigned count;
-    int blocked;
+    int blocked, is_in;
     unsigned long long busy_ns;
     unsigned long passed, lost, doubled, late, corrupted, mutated, overflowed, down, refused;
 };
 
 static struct {
     double loss, duplicate, reorder, corrupt, mutate;
-    unsigned long delay_ms, rate_mbit, queue, seed, down_every, down_for;
+    unsigned long delay_ms, rate_mbit, queue, seed, down_every, down_for, inject;
 } faults = {.queue = 2000, .seed = 1};
 
-static volatile sig_atomic_t ended;
+static volatile sig_atomic_t ended, asked;
 static unsigned long long orders, begun_ns;
 
 static void die(const char *what)
@@ -187,6 +188,38 @@ static void frame_pass(struct direction *d, unsigned char *bytes, unsigned lengt
     queue_put(d, bytes, length, due);
 }
 
+/* --- frames of its own ------------------------------------------------------------------------ */
+
+static struct {
+    unsigned char bytes[RECENT][2048];
+    unsigned length[RECENT];
+    unsigned long seen, injected;
+} recent;
+
+static void recent_note(const unsigned char *bytes, unsigned length)
+{
+    unsigned at = recent.seen % RECENT;
+    if (!faults.inject || length > sizeof(recent.bytes[at]))
+        return;
+    memcpy(recent.bytes[at], bytes, length);
+    recent.length[at] = length;
+    recent.seen++;
+}
+
+static void frames_inject(struct direction *in)
+{
+    unsigned long long now = now_ns();
+    unsigned long due = (unsigned long)((now - begun_ns) / 1000000 * faults.inject / 1000);
+    for (unsigned i = 0; i < 64 && recent.seen >= RECENT && recent.injected < due; i++) {
+        unsigned char copy[2048];
+        unsigned at = relay_random() % RECENT;
+        memcpy(copy, recent.bytes[at], recent.length[at]);
+        queue_put(in, copy, relay_mutate(copy, recent.length[at]), now);
+        recent.injected++;
+        in->mutated++;
+    }
+}
+
 /* --- both ends -------------------------------------------------------------------------------- */
 
 static int tap_open(const char *name)
@@ -238,13 +271,15 @@ static void frames_read(struct direction *d)
         ssize_t length = read(d->from, bytes, sizeof(bytes));
         if (length < 14)
             return;
+        if (d->is_in)
+            recent_note(bytes, (unsigned)length);
         frame_pass(d, bytes, (unsigned)length);
     }
 }
 
 static int wait_ms(const struct direction *d, unsigned long long now)
 {
-    unsigned long long due = now + NS;
+    unsigned long long due = now + (faults.inject ? 2000000 : NS);
     for (unsigned i = 0; i < 2; i++) {
         if (d[i].blocked)
             return 1;
@@ -269,15 +304,33 @@ static void end(int signal)
     ended = 1;
 }
 
+static void ask(int signal)
+{
+    (void)signal;
+    asked = 1;
+}
+
+static void report_both(const struct direction *d)
+{
+    asked = 0;
+    printf("relay: seed %lu\n", faults.seed);
+    report(&d[0]);
+    report(&d[1]);
+    fflush(stdout);
+}
+
 static void run(struct direction *d)
 {
     int connected = 0;
     while (!ended) {
+        if (asked)
+            report_both(d);
         if (!connected)
             connected = connect(d[0].from, (struct sockaddr *)&theirs, sizeof(theirs)) == 0;
         struct pollfd fds[] = {{d[0].from, POLLIN, 0}, {d[1].from, POLLIN, 0}};
         int wait = wait_ms(d, now_ns());
         poll(fds, 2, connected || wait < 20 ? wait : 20);
+        frames_inject(&d[1]);
         for (unsigned i = 0; i < 2; i++) {
             frames_read(&d[i]);
             frames_send(&d[i], now_ns());
@@ -297,7 +350,7 @@ static void take(char *name, char *value, struct direction *d)
                     {"--reorder", &faults.reorder, NULL}, {"--corrupt", &faults.corrupt, NULL},
                     {"--mutate", &faults.mutate, NULL},   {"--delay", NULL, &faults.delay_ms},
                     {"--rate", NULL, &faults.rate_mbit},  {"--queue", NULL, &faults.queue},
-                    {"--seed", NULL, &faults.seed}};
+                    {"--seed", NULL, &faults.seed},       {"--inject", NULL, &faults.inject}};
     for (unsigned i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
         if (strcmp(name, settings[i].name) != 0)
             continue;
@@ -320,7 +373,7 @@ static void take(char *name, char *value, struct direction *d)
 
 int main(int count, char **words)
 {
-    struct direction d[2] = {{.name = "out", .from = -1}, {.name = "in", .from = -1}};
+    struct direction d[2] = {{.name = "out", .from = -1}, {.name = "in", .from = -1, .is_in = 1}};
     for (int i = 1; i + 1 < count; i += 2)
         take(words[i], words[i + 1], d);
     if (d[0].from < 0 || d[1].from < 0 || !faults.queue || faults.queue > QUEUE_MOST ||
@@ -334,11 +387,10 @@ int main(int count, char **words)
     relay_seed(faults.seed);
     signal(SIGTERM, end);
     signal(SIGINT, end);
+    signal(SIGUSR1, ask);
     signal(SIGPIPE, SIG_IGN);
     begun_ns = now_ns();
     run(d);
-    printf("relay: seed %lu\n", faults.seed);
-    report(&d[0]);
-    report(&d[1]);
+    report_both(d);
     return 0;
 }
