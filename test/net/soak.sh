@@ -43,6 +43,14 @@ level() {
     ok $? "$1: no connection is left"
 }
 
+# quiet NAME: it runs, and the kernel had nothing to say but what it was asked.
+quiet() {
+    kill -0 "$SERVER" 2>/dev/null
+    ok $? "$1: it still runs"
+    ! sed '/somebody outside asks/,/census ends/d' "$WORK/server.err" | grep '^thunk:' >"$WORK/said"
+    ok $? "$1: the kernel has nothing to say" || diagnose "$WORK/said"
+}
+
 # --- streams ---
 wire --seed "$SEED" --queue 20000
 machine_start "$GUEST/24" -m 1G "$BUILD/net/stream_guest" serve 7
@@ -72,7 +80,7 @@ served
 ok $? "after $WRONG wrong packets it serves on"
 sleep "$GIVE_UP" # what wrong packets left half open is given up
 level "streams"
-server_quiet "streams"
+quiet "streams"
 server_kill
 
 # --- servers under load ---
@@ -94,7 +102,7 @@ if command -v wrk >/dev/null; then
     grep -E 'requests in|Socket errors|Requests/sec' "$WORK/client" | sed 's/^/# /'
     sleep 65
     level nginx
-    server_quiet nginx
+    quiet nginx
     server_kill
 fi
 if command -v redis-benchmark >/dev/null; then
@@ -113,7 +121,7 @@ if command -v redis-benchmark >/dev/null; then
     [ "$SECONDS" -ge "$until" ] || sleep 1
     sleep 65
     level redis
-    server_quiet redis
+    quiet redis
     server_kill
 fi
 
