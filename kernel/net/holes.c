@@ -9,6 +9,10 @@
 
 void net_holes_begin(struct net_holes *h, u32 una)
 {
+    if (!h->holes) {
+        h->holes = &h->own;
+        h->room = 1;
+    }
     h->count = 0;
     h->una = h->end = una;
     h->delivered_ms = h->passed_ms = 0;
@@ -16,7 +20,7 @@ void net_holes_begin(struct net_holes *h, u32 una)
 
 void net_holes_end(struct net_holes *h)
 {
-    if (h->holes)
+    if (h->holes && h->holes != &h->own)
         deallocate(general_heap, h->holes, h->room * sizeof(*h->holes));
     h->holes = NULL;
     h->count = h->room = 0;
@@ -29,7 +33,7 @@ static bool room_make(struct net_holes *h)
         return true;
     if (h->room >= NET_HOLES_MOST)
         return false;
-    u32 room = h->room ? h->room * 4u : ROOM_FIRST;
+    u32 room = h->room > 1 ? h->room * 4u : ROOM_FIRST;
     struct net_hole *larger = allocate(general_heap, room * sizeof(*larger));
     if (!larger)
         return false;
@@ -235,8 +239,8 @@ void net_holes_lose_all(struct net_holes *h, u32 to)
         h->count = 0;
         h->end = h->una;
     }
-    /* Without memory all of it counts as on its way, until this is tried again. */
-    if (h->end != to && room_make(h)) {
+    /* There is always room for one. */
+    if (h->end != to) {
         *hole_insert(h, h->count) = (struct net_hole){.begin = h->end, .end = to};
         h->end = to;
     }
