@@ -54,6 +54,7 @@ static struct {
 
 static volatile sig_atomic_t ended, asked;
 static unsigned long long orders, begun_ns;
+static int connected; /* to QEMU, whichever it is now */
 
 static void die(const char *what)
 {
@@ -129,10 +130,12 @@ static void frames_send(struct direction *d, unsigned long long now)
         if (d->blocked)
             return;
         struct frame f = queue_take(d);
-        if (n == (ssize_t)f.length)
+        if (n == (ssize_t)f.length) {
             d->passed++;
-        else
+        } else {
             d->refused++; /* nobody is there yet, or no more */
+            connected = 0;
+        }
         free(f.bytes);
     }
 }
@@ -321,7 +324,6 @@ static void report_both(const struct direction *d)
 
 static void run(struct direction *d)
 {
-    int connected = 0;
     while (!ended) {
         if (asked)
             report_both(d);
