@@ -5,7 +5,7 @@ BENCH_GUEST := $(addprefix $(BENCH)/guest/,hello calls threads coldread disk lin
 
 .PHONY: bench
 bench: setup-test
-	@$(MAKE) --no-print-directory kernel thunk $(BENCH_GUEST) $(BENCH)/until $(BENCH)/many
+	@$(MAKE) --no-print-directory kernel thunk $(BENCH_GUEST) $(BENCH)/until $(BENCH)/many $(BENCH)/answer $(BENCH)/count.so
 	test/bench/linux.sh $(BUILD)
 	test/bench/run.sh $(BUILD)
 	@$(MAKE) --no-print-directory bench-closures
@@ -25,6 +25,14 @@ $(BENCH)/guest/first: test/bench/guest/first.c
 $(BENCH)/until: test/bench/until.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu2x -O2 -Wall -Wextra -Werror -o $@ $<
+
+$(BENCH)/answer: test/bench/answer.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu2x -O2 -Wall -Wextra -Werror -o $@ $<
+
+$(BENCH)/count.so: test/bench/count.c
+	@mkdir -p $(@D)
+	$(CC) -shared -fPIC -fvisibility=hidden -std=gnu2x -O2 -Wall -Wextra -Werror -o $@ $<
 
 $(BENCH)/many: $(BUILD)/thunk.o/test/bench/many.o $(filter-out $(BUILD)/thunk.o/tools/%,$(THUNK_OBJECTS)) $(addprefix $(BUILD)/thunk.o/tools/,disk.o say.o)
 	@mkdir -p $(@D)

@@ -15,15 +15,7 @@ trap 'rm -rf "$work"' EXIT
 table=$bench/table.md
 : >"$table"
 
-say() { echo "$*" >&2; }
-row() { printf '| %s | %s | %s | %s | %s |\n' "$@" | tee -a "$table"; }
-head_row() {
-    printf '\n| %s | Thunk | Linux | aim | met |\n|---|---|---|---|---|\n' "$1" | tee -a "$table"
-}
-met() { # met FIGURE RELATION AIM
-    awk -v a="$1" -v r="$2" -v b="$3" 'BEGIN { if (a == "-" || b == "-") print "-"; else print ((r == "<=" ? a + 0 <= b + 0 : a + 0 >= b + 0) ? "yes" : "NO") }'
-}
-median() { sort -n | awk '{ v[NR] = $1 } END { print NR ? v[int((NR + 1) / 2)] : "-" }'; }
+. test/bench/lib.sh
 
 linux_guest() { # linux_guest MACHINE INITRD OPTIONS... -- KERNEL ARGUMENTS
     local machine=$1 initrd=$2 extra=()
@@ -229,5 +221,8 @@ mount_row() { # mount_row FILES AIM_MS
 mount_row 1 10
 mount_row 10000 20
 mount_row 1000000 1000
+# --- servers ---------------------------------------------------------------------------------------------------
+test/bench/net.sh "$build" || say "bench: the servers' part failed"
+
 echo
 echo "Counts: -icount shift=0,sleep=off. Linux: Debian's $(cat "$linux/release"), q35, the same static binary as /init." | tee -a "$table"
