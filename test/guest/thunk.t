@@ -24,8 +24,8 @@ refused "a size that is none" 2 "-m 12Q" run -m 12Q true
 for cpus in 0 65 -1 two 1x; do refused "$cpus processors" 2 "-c $cpus: .*1 to 64" run -c $cpus true; done
 printf '{"RunConfig": {"CPUs": 65}}' >"$WORK/config"
 refused "65 processors in a JSON file" 2 "CPUs: .*1 to 64" run --config "$WORK/config" true
-refused "a network" 2 "--net user" run --net user true
-refused "a port" 2 "-p: .*network" run -p 80:80 true
+refused "a network of an unknown kind" 2 "--net wifi: write user" run --net wifi true
+refused "a port that is none" 2 "-p 0:80: write .*HOST:GUEST" run -p 0:80 true
 refused "--keep without a name" 2 "--keep" run --keep "" true
 refused "--keep of a build" 2 "--keep: .*-o" build -o "$WORK/x" --keep x true
 refused "--keep and --disk" 2 "--keep and --disk" run --keep x --disk y
@@ -72,7 +72,9 @@ refused "an image of zeroes" 1 "zeroes" ls "$WORK/zeroes"
 
 # --- a tree goes in and comes out as it was --------------------------------------------------------------
 tree=$WORK/tree
-mkdir -p "$tree/bin" "$tree/empty" "$tree/deep/er/still" "$tree/sticky"
+mkdir -p "$tree/bin" "$tree/empty" "$tree/deep/er/still" "$tree/sticky" "$tree/etc"
+: >"$tree/etc/hosts" # without these two the image would get them
+: >"$tree/etc/resolv.conf"
 cp /bin/busybox "$tree/bin/busybox"
 ln -s busybox "$tree/bin/sh"
 ln "$tree/bin/busybox" "$tree/bin/link"
@@ -104,7 +106,7 @@ diff -r --no-dereference "$tree" "$WORK/copy" >"$WORK/diff" 2>&1
 ok $? "and every byte" || diagnose "$WORK/diff"
 [ "$(stat -c %b "$WORK/copy/deep/er/hole")" -lt 1000 ]
 ok $? "a hole is a hole again"
-prints "ls" "$(printf 'bin\ndangling\ndeep\nempty\nsticky')" ls "$WORK/image"
+prints "ls" "$(printf 'bin\ndangling\ndeep\nempty\netc\nsticky')" ls "$WORK/image"
 prints "ls of a file through a symlink" "/bin/sh" ls "$WORK/image" /bin/sh
 "$THUNK" ls -l "$WORK/image" /bin >"$WORK/out"
 grep -q '^-rws--x--x   2 .* link$' "$WORK/out" && grep -q '^l.* sh -> busybox$' "$WORK/out"
