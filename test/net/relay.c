@@ -108,6 +108,7 @@ static struct frame queue_take(struct direction *d)
 {
     struct frame first = d->heap[0];
     d->heap[0] = d->heap[--d->count];
+    d->heap[d->count] = (struct frame){0};
     for (unsigned at = 0;;) {
         unsigned least = at;
         for (unsigned child = 2 * at + 1; child <= 2 * at + 2; child++)
@@ -394,5 +395,10 @@ int main(int count, char **words)
     begun_ns = now_ns();
     run(d);
     report_both(d);
+    for (unsigned i = 0; i < 2; i++) {
+        while (d[i].count)
+            free(queue_take(&d[i]).bytes);
+        free(d[i].heap);
+    }
     return 0;
 }

@@ -262,6 +262,7 @@ static int client_hold(long count, long seconds)
     sleep((unsigned)seconds);
     for (long i = 0; i < count; i++)
         wrong += ask(fds[i]);
+    free(fds);
     printf("held %ld connections, opened in %.2f s, %ld did not answer\n", count, opened, wrong);
     return wrong != 0;
 }
