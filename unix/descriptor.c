@@ -1,20 +1,31 @@
 /* The descriptor table: unix/descriptor.h has the rules.  And the system calls that are about
    descriptors alone: close, dup, fcntl. */
 #include "unix/descriptor.h"
+#include "kernel/machine.h"
 #include "kernel/user_copy.h"
 #include "unix/socket.h"
 #include "unix/virtual.h"
 
-#define DESCRIPTORS_FIRST 64 /* entries of a new table */
+#define DESCRIPTORS_FIRST    64 /* entries of a new table */
+#define DESCRIPTORS_MOST     (1u << 20)
+#define DESCRIPTORS_OF_LINUX 1024
 
 /* --- the table -------------------------------------------------------------------------------- */
+
+/* Linux begins with 1,024, since programs that use select cannot do with more; who wants more
+   raises it, and a program that does not is started by a shell that does: the boot option. */
+static u64 descriptors_allowed(void)
+{
+    u64 asked = boot_option_number("open_files");
+    return asked ? min(asked, (u64)DESCRIPTORS_MOST) : DESCRIPTORS_OF_LINUX;
+}
 
 static void limits_init(struct fd_table *files)
 {
     for (u32 i = 0; i < LIMITS; i++)
         files->limits[i] = (struct limit){LIMIT_NONE, LIMIT_NONE};
     files->limits[LIMIT_STACK].soft = 8 * MiB;
-    files->limits[LIMIT_NOFILE] = (struct limit){1024, 1048576};
+    files->limits[LIMIT_NOFILE] = (struct limit){descriptors_allowed(), DESCRIPTORS_MOST};
     files->limits[4] = (struct limit){0, LIMIT_NONE};    /* RLIMIT_CORE */
     files->limits[6] = (struct limit){1024, 1024};       /* RLIMIT_NPROC */
     files->limits[8] = (struct limit){8 * MiB, 8 * MiB}; /* RLIMIT_MEMLOCK */

@@ -126,7 +126,7 @@ linux_tree
 THUNK_NET=(--net "tap:tap0,$address/24,gateway=10.77.0.1")
 # How each is started, in `words`: thunk_words IMAGE [count], linux_words PROGRAM [count].
 thunk_words() {
-    words=("$thunk" run --accel tcg -m 512M "${THUNK_NET[@]}" --disk "$work/$1.img")
+    words=("$thunk" run --accel tcg -m 512M --kernel-arg open_files=40000 "${THUNK_NET[@]}" --disk "$work/$1.img")
     [ -z "${2:-}" ] || words+=(--qemu-arg -plugin --qemu-arg "file=$bench/count.so,out=$work/count")
 }
 linux_words() {
