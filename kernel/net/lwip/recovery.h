@@ -14,7 +14,7 @@ struct net_hole {
 };
 
 struct net_holes {
-    struct net_hole own; /* there is room for one hole without memory */
+    struct net_hole own;    /* there is room for one hole without memory */
     struct net_hole *holes; /* in the stream's order */
     u16_t count, room;
     u32_t una;          /* everything below is acknowledged */
