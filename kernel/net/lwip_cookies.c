@@ -112,8 +112,7 @@ void net_lwip_cookie_send(struct tcp_pcb_listen *listener, const struct tcp_pcb 
     net_lwip_output_reply(p);
 }
 
-u16_t net_lwip_cookie_check(struct tcp_pcb_listen *listener, const struct tcp_hdr *tcp,
-                            u32_t sequence, u32_t acknowledged)
+u16_t net_lwip_cookie_check(const struct tcp_hdr *tcp, u32_t sequence, u32_t acknowledged)
 {
     u64 now = minute_now();
     if (!last_minute || now - last_minute > MINUTES_GOOD)
@@ -124,7 +123,7 @@ u16_t net_lwip_cookie_check(struct tcp_pcb_listen *listener, const struct tcp_hd
         if (cookie >> 24 != (minute & 0xff))
             continue;
         u32 size = (cookie - signature(tcp, minute)) & 0xffffff;
-        if (size >= countof(segment_sizes) || net_lwip_accept_is_full(listener->callback_arg))
+        if (size >= countof(segment_sizes))
             return 0;
         net_cookies_taken++;
         return segment_sizes[size];

@@ -156,11 +156,35 @@ static void waits_for_accept(void)
     net_must(net_segment_last(&wire, 3000, &bytes));
 }
 
+/* A cookie's answer that comes when the queue has filled meanwhile: said again, it is taken. */
+static void cookie_waits_for_accept(void)
+{
+    begin();
+    flood(2 * BACKLOG);
+    u32 bytes;
+    u8 answer[200];
+    const u8 *sent = handshake_begin(996, &bytes);
+    memcpy(answer, sent, bytes);
+    u32 answer_bytes = bytes;
+    for (u16 port = 2000; port < 2000 + BACKLOG; port++)
+        handshake_end(port, handshake_begin(port, &bytes), bytes, "");
+    net_segment_last(&wire, 1, &bytes);
+    handshake_end(996, answer, answer_bytes, "again");
+    net_must(!net_segment_last(&wire, 996, &bytes));
+    for (u32 i = 0; i < BACKLOG; i++)
+        net_must(accepted());
+    net_must(!accepted());
+    handshake_end(996, answer, answer_bytes, "again");
+    net_must(accepted());
+}
+
 int main(void)
 {
     net_machine_child("a client is served in a flood of SYNs, with all options", serves_in_flood);
     net_machine_child("what is no cookie is answered with RST", refuses_forgery);
     net_machine_child("a cookie is good for minutes only", forgets_old_cookie);
     net_machine_child("a full accept queue is silent", waits_for_accept);
+    net_machine_child("a cookie's answer is silently dropped while that is so",
+                      cookie_waits_for_accept);
     return done_testing();
 }

@@ -715,7 +715,8 @@ static void test_hostile(u64 seed)
         f.hostility = 0;
         fake_end(&f);
     }
-    ok(resets > 0 && bad > 0 && given_up > 0 && errors_logged > 0,
+    /* How many are given up is chance; that one can be is tested above. */
+    ok(resets > 0 && bad > 0 && errors_logged > 0,
        "100 hostile devices: every frame ended once (%llu resets, %llu malformed, %llu given up)",
        (unsigned long long)resets, (unsigned long long)bad, (unsigned long long)given_up);
 }

@@ -74,9 +74,8 @@ err_t net_lwip_output_packet(struct tcp_pcb *pcb, struct pbuf *p);
 struct tcp_hdr;
 void net_lwip_cookie_send(struct tcp_pcb_listen *listener, const struct tcp_pcb *syn,
                           const struct tcp_hdr *tcp, u32_t sequence);
-/* The MSS of the connection whose cookie is acknowledged; 0: it is no good, or there is no room. */
-u16_t net_lwip_cookie_check(struct tcp_pcb_listen *listener, const struct tcp_hdr *tcp,
-                            u32_t sequence, u32_t acknowledged);
+/* The MSS of the connection whose cookie is acknowledged; 0: it is no good. */
+u16_t net_lwip_cookie_check(const struct tcp_hdr *tcp, u32_t sequence, u32_t acknowledged);
 /* Gives a connection the options that its cookie's timestamp carried. */
 void net_lwip_cookie_options(struct tcp_pcb *pcb);
 /* Whether nothing more may wait to be accepted there: kernel/net/tcp_listen.c. */

@@ -2,7 +2,7 @@
 # the last packet of the handshake brings back what there is to know (kernel/net/lwip_cookies.c).
 in_file('core/tcp_in.c');
 before("static void tcp_listen_input(struct tcp_pcb_listen *pcb);\n",
-       "static struct tcp_pcb *net_lwip_cookie_input(struct tcp_pcb_listen *lpcb);\n" .
+       "static struct tcp_pcb *net_lwip_cookie_input(struct tcp_pcb_listen *lpcb, int *no_room);\n" .
        "static void net_lwip_cookie_answer(struct tcp_pcb_listen *lpcb);\n");
 replace("      LWIP_DEBUGF(TCP_DEBUG, (\"tcp_listen_input: listen backlog exceeded for port %\"U16_F\"\\n\", tcphdr->dest));\n      return;\n",
         "      net_lwip_cookie_answer(pcb);\n      return;\n");
@@ -24,19 +24,22 @@ net_lwip_cookie_answer(struct tcp_pcb_listen *lpcb)
   net_lwip_cookie_send(lpcb, &syn, tcphdr, seqno);
 }
 
-/* The connection that an acknowledgement of a cookie makes; NULL: it is none. */
+/* The connection that an acknowledgement of a cookie makes; NULL: it makes none, for want of room when
+ * that is so. */
 static struct tcp_pcb *
-net_lwip_cookie_input(struct tcp_pcb_listen *lpcb)
+net_lwip_cookie_input(struct tcp_pcb_listen *lpcb, int *no_room)
 {
   struct tcp_pcb *npcb;
   u16_t mss;
 
+  *no_room = 0;
   if ((flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_ACK ||
-      (mss = net_lwip_cookie_check(lpcb, tcphdr, seqno, ackno)) == 0) {
+      (mss = net_lwip_cookie_check(tcphdr, seqno, ackno)) == 0) {
     return NULL;
   }
-  npcb = tcp_alloc(lpcb->prio);
+  npcb = net_lwip_accept_is_full(lpcb->callback_arg) ? NULL : tcp_alloc(lpcb->prio);
   if (npcb == NULL) {
+    *no_room = 1;
     return NULL;
   }
 #if TCP_LISTEN_BACKLOG
@@ -70,9 +73,13 @@ net_lwip_cookie_input(struct tcp_pcb_listen *lpcb)
 EOC
 replace("  if (lpcb != NULL) {\n    tcp_listen_input(lpcb);\n    pbuf_free(p);\n    return;\n  }\n", <<'EOC');
   if (lpcb != NULL) {
-    pcb = net_lwip_cookie_input(lpcb);
+    int no_room;
+    pcb = net_lwip_cookie_input(lpcb, &no_room);
     if (pcb == NULL) {
-      tcp_listen_input(lpcb);
+      /* Without room nothing is said: the other side sends it again, as with Linux. */
+      if (!no_room) {
+        tcp_listen_input(lpcb);
+      }
       pbuf_free(p);
       return;
     }
