@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What takes hours: `make soak`.  Open connections by the thousand, new ones a thousand a second, a bad
 # path, wrong packets by the million, servers under load; afterwards the machine has as much memory as
-# before, and no connection.  SOAK_SHORT=1 does each for seconds.  SEED=N repeats a run.
+# before, and no connection.  SOAK_SHORT=1 does each for seconds.  SEED=N repeats a run.  PARTS names
+# which of streams, nginx, redis and dhcp to do: they may run beside each other.
 . test/net/faults_lib.sh
 LIMIT=36000
 CLIENT_LIMIT=7200
@@ -11,6 +12,7 @@ if [ -n "${SOAK_SHORT:-}" ]; then
 else
     OPEN=10000 RATE=1000 RATE_SECONDS=600 BAD_MB=200 WRONG=1000000 INJECT=1000 LOAD_SECONDS=3600 LATE=60 GIVE_UP=300
 fi
+PARTS=${PARTS:-streams nginx redis dhcp}
 LEVEL_KIB=4096 # what caches of the heaps may keep
 faults_begin
 echo "# SEED=$SEED"
@@ -51,40 +53,40 @@ quiet() {
     ok $? "$1: the kernel has nothing to say" || diagnose "$WORK/said"
 }
 
-# --- streams ---
-wire --seed "$SEED" --queue 20000
-machine_start "$GUEST/24" -m 1G "$BUILD/net/stream_guest" serve 7
-served
-ok $? "a server is reached" || { diagnose "$WORK/server.err"; finish; }
-stream "a connection before all others" hold "$GUEST" 7 200 0
-sleep 65
-census
-BEFORE=$(free_kib)
-ulimit -n "$(ulimit -Hn)"
-stream "$OPEN connections are held, and each answers" hold "$GUEST" 7 "$OPEN" 10
-stream "$RATE new connections a second for $RATE_SECONDS s" many "$GUEST" 7 "$RATE" "$RATE_SECONDS"
-wire --seed "$SEED" --loss 1 --duplicate 1 --reorder 1 --delay 50 --queue 20000
-stream "$BAD_MB MB to it: 1 % loss, twice, late; 100 ms" send "$GUEST" 7 "${BAD_MB}000000"
-stream "and $BAD_MB MB from it" receive "$GUEST" 7 "${BAD_MB}000000"
-wire --seed "$SEED" --inject "$INJECT"
-sent=0
-for ((round = 0; sent < WRONG && round < 100000; round++)); do
-    timeout 2 "${INSIDE[@]}" "$BUILD/net/stream" send "$GUEST" 7 200000 >/dev/null 2>&1
-    kill -USR1 "$RELAY"
-    sleep 0.1
-    sent=$(sed -n 's/^relay: in: .* mutated \([0-9]*\) .*/\1/p' "$WORK/relay.out" | tail -1)
-done
-echo "# $sent wrong packets in $round rounds"
-wire --seed "$SEED"
-served
-ok $? "after $WRONG wrong packets it serves on"
-sleep "$GIVE_UP" # what wrong packets left half open is given up
-level "streams"
-quiet "streams"
-server_kill
+part_streams() {
+    machine_start "$GUEST/24" -m 1G "$BUILD/net/stream_guest" serve 7
+    served
+    ok $? "a server is reached" || { diagnose "$WORK/server.err"; finish; }
+    stream "a connection before all others" hold "$GUEST" 7 200 0
+    sleep 65
+    census
+    BEFORE=$(free_kib)
+    ulimit -n "$(ulimit -Hn)"
+    stream "$OPEN connections are held, and each answers" hold "$GUEST" 7 "$OPEN" 10
+    stream "$RATE new connections a second for $RATE_SECONDS s" many "$GUEST" 7 "$RATE" "$RATE_SECONDS"
+    wire --seed "$SEED" --loss 1 --duplicate 1 --reorder 1 --delay 50 --queue 20000
+    stream "$BAD_MB MB to it: 1 % loss, twice, late; 100 ms" send "$GUEST" 7 "${BAD_MB}000000"
+    stream "and $BAD_MB MB from it" receive "$GUEST" 7 "${BAD_MB}000000"
+    wire --seed "$SEED" --inject "$INJECT"
+    sent=0
+    for ((round = 0; sent < WRONG && round < 100000; round++)); do
+        timeout 2 "${INSIDE[@]}" "$BUILD/net/stream" send "$GUEST" 7 200000 >/dev/null 2>&1
+        kill -USR1 "$RELAY"
+        sleep 0.1
+        sent=$(sed -n 's/^relay: in: .* mutated \([0-9]*\) .*/\1/p' "$WORK/relay.out" | tail -1)
+    done
+    echo "# $sent wrong packets in $round rounds"
+    wire --seed "$SEED"
+    served
+    ok $? "after $WRONG wrong packets it serves on"
+    sleep "$GIVE_UP" # what wrong packets left half open is given up
+    level "streams"
+    quiet "streams"
+    server_kill
+}
 
-# --- servers under load ---
-if command -v wrk >/dev/null; then
+part_nginx() {
+    command -v wrk >/dev/null || { skip "nginx under load" "wrk is missing"; return; }
     mkdir -p "$WORK/site" "$WORK/body"
     head -c 102400 /dev/urandom >"$WORK/site/100k"
     printf '%s\n' 'daemon off; master_process off; error_log stderr; pid /run/nginx.pid;' \
@@ -104,8 +106,10 @@ if command -v wrk >/dev/null; then
     level nginx
     quiet nginx
     server_kill
-fi
-if command -v redis-benchmark >/dev/null; then
+}
+
+part_redis() {
+    command -v redis-benchmark >/dev/null || { skip "redis under load" "redis-benchmark is missing"; return; }
     machine_start "$GUEST/24" -m 1G --deb redis-server redis-server --bind 0.0.0.0 --protected-mode no --save ""
     await 60 bash -c "redis-cli -h $GUEST ping | grep -qx PONG"
     ok $? "redis-server answers" || diagnose "$WORK/server.err"
@@ -123,15 +127,22 @@ if command -v redis-benchmark >/dev/null; then
     level redis
     quiet redis
     server_kill
-fi
+}
 
-# --- DHCP that is late ---
-helper python3 test/net/dhcp_server.py "$LATE" "$HOST" "$GUEST" >"$WORK/dhcp"
-machine_start dhcp "$BUILD/net/stream_guest" serve 7
-START_LIMIT=300 served
-ok $? "a DHCP server that is $LATE s late is waited for" || diagnose "$WORK/server.err"
-sed 's/^/# /' "$WORK/dhcp"
-server_kill
+# A DHCP server that is late.
+part_dhcp() {
+    helper python3 test/net/dhcp_server.py "$LATE" "$HOST" "$GUEST" >"$WORK/dhcp"
+    machine_start dhcp "$BUILD/net/stream_guest" serve 7
+    START_LIMIT=300 served
+    ok $? "a DHCP server that is $LATE s late is waited for" || diagnose "$WORK/server.err"
+    sed 's/^/# /' "$WORK/dhcp"
+    server_kill
+}
+
+for part in $PARTS; do
+    wire --seed "$SEED" --queue 20000
+    part_"$part"
+done
 wire_cut
 sed 's/^/# /' "$WORK/relay.out"
 finish
