@@ -1,4 +1,6 @@
-"""A client of memcached for memcached.t: memcached_client.py ADDRESS PORT version|keys|incr|large|connections|udp [PORT]"""
+"""A client of memcached for memcached.t: memcached_client.py ADDRESS PORT version|keys|incr|large|connections|udp [PORT|in-turn]
+
+in-turn: the next connection is opened when the one before has had an answer."""
 import os, socket, struct, sys
 
 ADDRESS, PORT, WHAT = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -57,7 +59,10 @@ def large(m):
 
 def connections(m):
     m.set("shared", b"yes")
-    others = [Memcached() for _ in range(200)]
+    others = []
+    for _ in range(200):
+        others.append(Memcached())
+        assert "in-turn" not in sys.argv or others[-1].get("shared") == b"yes"
     for o in others:
         assert o.get("shared") == b"yes"
     for o in others:
