@@ -7,7 +7,7 @@
    `cursor` says how far.
 
    A device that breaks the protocol, or leaves a request unanswered for BLK_DEADLINE_NS, is reset:
-   what it had fails (EIO, ETIMEDOUT), what waited is issued again.  After BLK_RESETS_MOST resets it
+   what it had fails with EIO, what waited is issued again.  After BLK_RESETS_MOST resets it
    is given up and everything fails with EIO.
 
    A request that is cancelled while it waits is finished with ECANCELED.  Of one that is partly
@@ -191,7 +191,7 @@ static status due_why(const struct block_request *r)
     if (r->cancelled)
         return status_error(ECANCELED, "virtio-blk: the device keeps a cancelled request",
                             r->sector);
-    return status_error(ETIMEDOUT, "virtio-blk: a request was not answered in time", r->sector);
+    return status_error(EIO, "virtio-blk: a request was not answered in time", r->sector);
 }
 
 static void deadline_check_locked(struct virtio_blk *b)

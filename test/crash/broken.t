@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A disk that fails, or is read-only, or is gone, from some write on (QEMU's blkdebug), or that is taken
-# out of the running machine (QEMU's drive_del): programs get EIO or EROFS, the kernel says what happened, in few lines, and everything ends in bounded time;
-# and what was synced before is there.
+# out of the running machine (QEMU's drive_del, or the whole device): programs get EIO or EROFS, the
+# kernel says what happened, in few lines, and everything ends in bounded time; and what was synced
+# before is there.
 set -u
 LIMIT=${LIMIT:-100} # seconds: more than all that the kernel itself waits for, on a loaded host
 . test/crash/lib.sh
@@ -61,7 +62,7 @@ broken() {
     judge "$name" $? "$unread"
 }
 
-# monitor SOCKET COMMAND: has QEMU's monitor do it.
+# monitor SOCKET COMMAND...: has QEMU's monitor do it; each is a command of QMP.
 monitor() {
     python3 -c 'import json, socket, sys
 s = socket.socket(socket.AF_UNIX)
@@ -69,31 +70,55 @@ s.settimeout(60)
 s.connect(sys.argv[1])
 f = s.makefile("rw")
 f.readline()
-for c in ({"execute": "qmp_capabilities"},
-          {"execute": "human-monitor-command", "arguments": {"command-line": sys.argv[2]}}):
-    f.write(json.dumps(c) + "\n")
+for c in ["{\"execute\": \"qmp_capabilities\"}"] + sys.argv[2:]:
+    f.write(c + "\n")
     f.flush()
     while "return" not in (answer := json.loads(f.readline())):
         if "error" in answer:
             sys.exit(str(answer))
 if answer["return"]:
-    sys.exit(answer["return"])' "$1" "$2"
+    sys.exit(answer["return"])' "$@"
 }
 
-# taken MACHINE: the disk is taken out of the running machine while the program writes to it, with
-# whatever is on its way then.
+# What QEMU is to do.  The first leaves the device, with nothing behind it, so that requests fail;
+# after the second there is no device, and nothing answers; the third asks the guest to let go of
+# it, which a machine that runs from this disk does not.
+DRIVE_GONE='{"execute": "human-monitor-command", "arguments": {"command-line": "drive_del disk"}}'
+DEVICE_GONE='{"execute": "qom-set", "arguments": {"path": "/machine/peripheral-anon/device[0]", "property": "realized", "value": false}}'
+DEVICE_ASKED='{"execute": "device_del", "arguments": {"id": "/machine/peripheral-anon/device[0]"}}'
+
+# taken NAME MACHINE COMMAND: the disk is taken out of the running machine while the program writes to
+# it, with whatever is on its way then.
 taken() {
-    local name="taken out of $1"
+    local name="$1, $2" status
     disk_make
-    machine_start "$WORK/out" --machine "$1" --keep "$WORK/disk.img" --qemu-arg -qmp \
-        --qemu-arg "unix:$WORK/monitor.$1,server=on,wait=off" "$program" /w /unread
+    rm -f "$WORK/monitor"
+    machine_start "$WORK/out" --machine "$2" --keep "$WORK/disk.img" --qemu-arg -qmp \
+        --qemu-arg "unix:$WORK/monitor,server=on,wait=off" "$program" /w /unread
     lines_wait 20 "$WORK/out"
-    monitor "$WORK/monitor.$1" "drive_del disk" >"$WORK/taken" 2>&1
+    monitor "$WORK/monitor" "$3" >"$WORK/taken" 2>&1
     ok $? "$name: QEMU does so" || diagnose "$WORK/taken"
     wait "$machine"
-    local status=$?
+    status=$?
     mv "$WORK/machine.err" "$WORK/err"
     judge "$name" "$status" EIO
+}
+
+# asked: the machine is asked for its disk, and works on undisturbed.
+asked() {
+    local before
+    disk_make
+    rm -f "$WORK/monitor"
+    machine_start "$WORK/out" --machine pc --keep "$WORK/disk.img" --qemu-arg -qmp \
+        --qemu-arg "unix:$WORK/monitor,server=on,wait=off" "$program" /w /unread
+    lines_wait 20 "$WORK/out"
+    monitor "$WORK/monitor" "$DEVICE_ASKED" >"$WORK/taken" 2>&1
+    ok $? "asked for its disk: QEMU does so" || diagnose "$WORK/taken"
+    before=$(wc -l <"$WORK/out")
+    lines_wait $((before + 100)) "$WORK/out"
+    running && ! grep -qv '^synced' "$WORK/out" && [ ! -s "$WORK/machine.err" ]
+    ok $? "asked for its disk: the program works on" || diagnose "$WORK/machine.err"
+    power_off
 }
 
 broken "writes fail" 5 good write
@@ -101,6 +126,11 @@ broken "the disk turns read-only" 30 good write discard
 broken "flushes fail" 5 good flush
 broken "the disk is gone" 5 EIO read write flush discard
 for machine in microvm q35 pc; do
-    taken $machine
+    taken "the drive is taken out" $machine "$DRIVE_GONE"
 done
+# The kernel waits half a minute for a device that says nothing.
+for machine in q35 ${SOAK:+microvm pc}; do
+    taken "the device is taken out" $machine "$DEVICE_GONE"
+done
+asked
 finish
