@@ -43,6 +43,10 @@ for round in 1 2 3; do
     fi
     "${INSIDE[@]}" python3 test/net/redis_client.py "$GUEST" "$PORT" load "$WORK/acknowledged" "$round" >"$WORK/load" 2>&1 &
     loader=$!
+    for _ in $(seq 600); do
+        grep -q loading "$WORK/load" && break
+        sleep 0.1
+    done
     sleep 1.5
     kill -KILL "$(pgrep -P "$SERVER" -f qemu-system)"
     wait "$SERVER" 2>/dev/null

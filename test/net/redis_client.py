@@ -64,6 +64,8 @@ def block(at):
 def load(at, path, round_number):
     """Keys are written in order, so what is acknowledged is a count: one line ROUND COUNT."""
     r, acknowledged, sent = Redis(*at), 0, 0
+    assert r.ask("SET", "key:%s:begins" % round_number, "") == b"OK"
+    print("loading", flush=True)
     r.socket.settimeout(3)  # nobody says that the machine was killed
     try:
         while True:
