@@ -38,8 +38,9 @@ static inline bool unrolled_suits(u64 bytes)
 static inline u64 copy_within(void *to, const void *from, u64 bytes)
 {
     user_memory_open();
-    u64 missing = unrolled_suits(bytes) ? user_copy_bytes_unrolled(to, from, bytes)
-                                        : user_copy_bytes(to, from, bytes);
+    u64 missing = !unrolled_suits(bytes)        ? user_copy_bytes(to, from, bytes)
+                  : bytes >= PAIRED_BYTES_LEAST ? user_copy_bytes_paired(to, from, bytes)
+                                                : user_copy_bytes_unrolled(to, from, bytes);
     user_memory_close();
     return missing;
 }

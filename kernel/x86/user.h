@@ -38,8 +38,10 @@ void fpu_load(const u8 *from);
 
 /* user_copy.asm; see there. */
 #define UNROLLED_BYTES_LEAST 1024 /* of the _unrolled forms */
+#define PAIRED_BYTES_LEAST   8192 /* of the _paired form */
 u64 user_copy_bytes(void *to, const void *from, u64 bytes);
 u64 user_copy_bytes_unrolled(void *to, const void *from, u64 bytes);
+u64 user_copy_bytes_paired(void *to, const void *from, u64 bytes);
 u64 user_zero_bytes(void *to, u64 bytes);
 u64 user_zero_bytes_unrolled(void *to, u64 bytes);
 s64 user_copy_text(char *to, const char *from, u64 most);

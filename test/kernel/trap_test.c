@@ -56,13 +56,15 @@ static void copies_stop(void)
     test_pass();
 }
 
+#define LONG_BYTES (4 * PAGE_BYTES)
+
 /* Long copies that end with memory, or go `over` its end, from and to any byte of a word. */
 static void long_copy_check(u8 *page, u64 at, u8 *other, u64 bytes, u64 over)
 {
-    u64 start = PAGE_BYTES - bytes + over, there = bytes - over;
+    u64 start = LONG_BYTES - bytes + over, there = bytes - over;
     for (u64 n = 0; n < bytes; n++)
         other[n] = (u8)(n * 7 + over);
-    memset(page, 1, PAGE_BYTES);
+    memset(page, 1, LONG_BYTES);
     expect(copy_out(at + start, other, bytes) == over);
     expect(memcmp(page + start, other, there) == 0 && page[start - 1] == 1);
     memset(other, 2, bytes);
@@ -81,22 +83,24 @@ static void copies_long(void)
     const u64 at = 0x40000000;
     const bool emulated = cpu_features.emulated;
     user_set_hooks(&hooks);
-    u8 *p = allocate_zero(page_heap, 2 * PAGE_BYTES);
+    u8 *p = allocate_zero(page_heap, 2 * LONG_BYTES);
     expect(p && is_ok(page_space_create(&space)));
-    expect(is_ok(page_map(&space, at, physical_of(p), PAGE_BYTES, PAGE_USER | PAGE_WRITE)));
+    expect(is_ok(page_map(&space, at, physical_of(p), LONG_BYTES, PAGE_USER | PAGE_WRITE)));
     page_space_switch(&space);
     for (u32 form = 0; form < 2; form++) {
         cpu_features.emulated = form;
         for (u64 bytes = 1023; bytes < 1034; bytes++)
             for (u64 over = 0; over < 12; over++)
-                long_copy_check(p, at, p + PAGE_BYTES, bytes, over);
+                long_copy_check(p, at, p + LONG_BYTES, bytes, over);
         for (u64 over = 0; over < 4000; over += 371)
-            long_copy_check(p, at, p + PAGE_BYTES + over % 8, 4080, over);
+            long_copy_check(p, at, p + LONG_BYTES + over % 8, 4080, over);
+        for (u64 over = 0; over < 9000; over += 731)
+            long_copy_check(p, at, p + LONG_BYTES + over % 8, 9001 + over % 5, over);
     }
     cpu_features.emulated = emulated;
     page_space_switch(&kernel_space);
     page_space_destroy(&space);
-    deallocate(page_heap, p, 2 * PAGE_BYTES);
+    deallocate(page_heap, p, 2 * LONG_BYTES);
     test_pass();
 }
 
