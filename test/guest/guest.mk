@@ -15,6 +15,9 @@ $(GUEST)/%: test/guest/programs/%.c
 	@mkdir -p $(@D)
 	musl-gcc -std=gnu2x -O2 -Wall -Wextra -Werror -static -o $@ $< -lm
 
+# The programs that print every result share headers.
+$(GUEST_MUSL): $(wildcard test/guest/*.h)
+
 $(GUEST)/%: test/guest/%.c
 	@mkdir -p $(@D)
 	musl-gcc -std=gnu2x -O2 -Wall -Wextra -Werror -static -o $@ $< -lm

@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "tell.h"
+
 /* linux/netlink.h, linux/rtnetlink.h */
 struct sockaddr_nl {
     unsigned short nl_family, nl_pad;
@@ -33,14 +35,6 @@ struct rtgenmsg {
 #define NLM_F_DUMP    0x300
 #define RTM_GETADDR   22
 
-static long tell(const char *what, long result)
-{
-    if (result < 0)
-        printf("%-60s E%d\n", what, errno);
-    else
-        printf("%-60s %ld\n", what, result);
-    return result;
-}
 #define CALL(call) tell(#call, (long)(call))
 
 static const char *text_of(const struct sockaddr *a)

@@ -20,25 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "signals.h"
+#include "tell.h"
+
 static void *volatile BAD = (void *)8;
 
-static long tell(const char *what, long result)
-{
-    if (result < 0)
-        printf("%-72s E%d\n", what, errno);
-    else
-        printf("%-72s %ld\n", what, result);
-    fflush(stdout);
-    return result;
-}
 #define CALL(call) tell(#call, (long)(call))
-
-static int signals;
-static void on_signal(int number)
-{
-    (void)number;
-    signals++;
-}
 
 /* --- control messages ------------------------------------------------------------------------- */
 

@@ -23,6 +23,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "signals.h"
+#include "tell.h"
+
 static void *volatile BAD = (void *)8;
 
 union address {
@@ -32,23 +35,7 @@ union address {
     struct sockaddr_storage room;
 };
 
-__attribute__((unused)) static long tell(const char *what, long result)
-{
-    if (result < 0)
-        printf("%-76s E%d\n", what, errno);
-    else
-        printf("%-76s %ld\n", what, result);
-    fflush(stdout);
-    return result;
-}
 #define CALL(call) tell(#call, (long)(call))
-
-static int signals;
-__attribute__((unused)) static void on_signal(int number)
-{
-    (void)number;
-    signals++;
-}
 
 __attribute__((unused)) static void events(const char *what, int fd)
 {

@@ -21,14 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static long tell(const char *what, long result)
-{
-    if (result < 0)
-        printf("%-64s E%d\n", what, errno);
-    else
-        printf("%-64s %ld\n", what, result);
-    return result;
-}
+#include "tell.h"
 
 #define CALL(call) tell(#call, (long)(call))
 

@@ -13,14 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static long tell(const char *what, long result)
-{
-    if (result < 0)
-        printf("%-60s E%d\n", what, errno);
-    else
-        printf("%-60s %ld\n", what, result);
-    return result;
-}
+#include "tell.h"
 
 /* Numbers that the system chooses are not compared. */
 static long good(const char *what, long result)

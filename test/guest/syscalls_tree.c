@@ -15,17 +15,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "tell.h"
+
 static char buffer[70000];
 static char long_name[300], long_path[5000];
-
-static long tell(const char *what, long result)
-{
-    if (result < 0)
-        printf("%-60s E%d\n", what, errno);
-    else
-        printf("%-60s %ld\n", what, result);
-    return result;
-}
 
 #define CALL(name, ...) tell(#name "(" #__VA_ARGS__ ")", syscall(SYS_##name, __VA_ARGS__))
 

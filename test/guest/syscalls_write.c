@@ -19,16 +19,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static char buffer[1 << 20] __attribute__((aligned(4096)));
+#include "tell.h"
 
-static long tell(const char *what, long result)
-{
-    if (result < 0)
-        printf("%-60s E%d\n", what, errno);
-    else
-        printf("%-60s %ld\n", what, result);
-    return result;
-}
+static char buffer[1 << 20] __attribute__((aligned(4096)));
 
 #define CALL(name, ...) tell(#name "(" #__VA_ARGS__ ")", syscall(SYS_##name, __VA_ARGS__))
 
