@@ -4,6 +4,7 @@
 #include "fs/builder.h"
 #include "fs/check.h"
 #include "runtime/hash64.h"
+#include "test/host/fs_fixture.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -68,25 +69,9 @@ void crash_machine_destroy(struct crash_machine *c)
 
 /* --- mounting --------------------------------------------------------------------------------- */
 
-struct machine_mount {
-    struct mount_handler done;
-    struct filesystem *fs;
-    status s;
-    u32 applied;
-};
-
-closure_method(mount_handler, machine_mounted, struct machine_mount, done, struct filesystem *fs,
-               status s)
-{
-    struct machine_mount *m = owner();
-    m->fs = fs;
-    m->s = s;
-    m->applied++;
-}
-
 status crash_machine_mount(struct crash_machine *c, struct faulty_disk *disk)
 {
-    struct machine_mount m = {.applied = 0};
+    struct mount_result m;
     struct filesystem_environment environment = {.heap = &c->heap.h,
                                                  .pages = &c->heap.h,
                                                  .device = &disk->device,
@@ -98,8 +83,7 @@ status crash_machine_mount(struct crash_machine *c, struct faulty_disk *disk)
                                                  .warn = machine_warn};
     warned = c;
     c->disk = disk;
-    init_method(&m.done, machine_mounted);
-    filesystem_mount(&environment, &m.done);
+    filesystem_mount(&environment, mount_result_init(&m));
     for (u32 n = 0; n < TRIES_MOST && !m.applied; n++)
         host_executor_pass(&c->x, n ? NS_PER_SECOND : 0);
     must(m.applied == 1);

@@ -223,34 +223,44 @@ void test_image(struct test_tree *t, const struct image_options *o, struct host_
     disk->calls = disk->in_flight_most = disk->largest = 0;
 }
 
-struct mounting {
-    struct mount_handler done;
-    struct filesystem *fs;
-    status s;
-    u32 applied;
-};
-
-closure_method(mount_handler, mounting_done, struct mounting, done, struct filesystem *fs, status s)
+closure_method(mount_handler, mount_result_done, struct mount_result, done, struct filesystem *fs,
+               status s)
 {
-    struct mounting *m = owner();
+    struct mount_result *m = owner();
     m->fs = fs;
     m->s = s;
     m->applied++;
 }
 
-static void queue_later(__attribute__((unused)) const struct executor *e,
-                        struct closure_header *deferred)
+mount_handler mount_result_init(struct mount_result *m)
+{
+    *m = (struct mount_result){.applied = 0};
+    init_method(&m->done, mount_result_done);
+    return &m->done;
+}
+
+void test_later(__attribute__((unused)) const struct executor *e, struct closure_header *deferred)
 {
     host_run_later_deferred(deferred);
 }
 
-static u64 queue_now(__attribute__((unused)) const struct executor *e)
+static u64 test_now(__attribute__((unused)) const struct executor *e)
 {
     return 1;
 }
 
-/* The harness's run queue.  The filesystem sets no timers. */
-static const struct executor queue_executor = {.later = queue_later, .now_ns = queue_now};
+const struct executor test_executor = {.later = test_later, .now_ns = test_now};
+
+status test_mount_in(const struct filesystem_environment *environment, struct filesystem **fs)
+{
+    struct mount_result m;
+    filesystem_mount(environment, mount_result_init(&m));
+    host_run();
+    must(m.applied == 1);
+    must(is_ok(m.s) == (m.fs != NULL));
+    *fs = m.fs;
+    return m.s;
+}
 
 void test_unmount(struct filesystem *fs)
 {
@@ -263,22 +273,17 @@ void test_unmount(struct filesystem *fs)
 struct filesystem *test_mount(struct host_disk *disk, heap h, heap pages, u64 cache_pages,
                               status *why)
 {
-    struct mounting m = {.applied = 0};
+    struct filesystem *fs;
     struct filesystem_environment environment = {.heap = h,
                                                  .pages = pages,
                                                  .block_pages_most =
                                                      pages == test_block_pages ? 64 : 0,
                                                  .device = &disk->device,
-                                                 .executor = &queue_executor,
+                                                 .executor = &test_executor,
                                                  .cache_pages_most = cache_pages,
                                                  .warn = test_warn};
-    init_method(&m.done, mounting_done);
-    filesystem_mount(&environment, &m.done);
-    host_run();
-    must(m.applied == 1);
-    must(is_ok(m.s) == (m.fs != NULL));
-    *why = m.s;
-    return m.fs;
+    *why = test_mount_in(&environment, &fs);
+    return fs;
 }
 
 /* --- comparing -------------------------------------------------------------------------------- */

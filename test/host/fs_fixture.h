@@ -51,6 +51,23 @@ status test_image_write(struct test_tree *t, heap h, const struct image_options 
                         struct host_disk *disk);
 void test_image(struct test_tree *t, const struct image_options *o, struct host_disk *disk);
 
+/* What came of a mount. */
+struct mount_result {
+    struct mount_handler done;
+    struct filesystem *fs; /* NULL when it was refused */
+    status s;
+    u32 applied;
+};
+
+mount_handler mount_result_init(struct mount_result *m);
+
+/* The harness's run queue, for a filesystem that sets no timers. */
+extern const struct executor test_executor;
+void test_later(const struct executor *e, struct closure_header *deferred);
+
+/* Mounts in that environment, whose executor is the run queue, and waits. */
+status test_mount_in(const struct filesystem_environment *environment, struct filesystem **fs);
+
 /* Mounts and waits.  The filesystem is NULL when it was refused. */
 struct filesystem *test_mount(struct host_disk *disk, heap h, heap pages, u64 cache_pages,
                               status *why);

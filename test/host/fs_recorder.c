@@ -111,12 +111,6 @@ static void recorder_begin(struct recorder *of)
 static u64 now;
 static struct timer *timers[8];
 
-static void queue_later(__attribute__((unused)) const struct executor *e,
-                        struct closure_header *deferred)
-{
-    host_run_later_deferred(deferred);
-}
-
 static u64 queue_now(__attribute__((unused)) const struct executor *e)
 {
     return now;
@@ -143,7 +137,7 @@ static void queue_timer_set(const struct executor *e, struct timer *t, u64 ns, t
     timers[n] = t;
 }
 
-static const struct executor queue = {.later = queue_later,
+static const struct executor queue = {.later = test_later,
                                       .now_ns = queue_now,
                                       .timer_set = queue_timer_set,
                                       .timer_cancel = queue_timer_cancel};
@@ -174,22 +168,6 @@ static void __attribute__((format(printf, 1, 2))) warn(const char *format, ...)
     recorder_warned++;
 }
 
-struct mounting {
-    struct mount_handler done;
-    struct filesystem *fs;
-    status s;
-    u32 applied;
-};
-
-closure_method(mount_handler, mounting_done, struct mounting, done, struct filesystem *got,
-               status s)
-{
-    struct mounting *m = owner();
-    m->fs = got;
-    m->s = s;
-    m->applied++;
-}
-
 status mount_with(bool read_only)
 {
     struct filesystem_environment environment = {.heap = &memory.h,
@@ -199,14 +177,9 @@ status mount_with(bool read_only)
                                                  .cache_pages_most = 4096,
                                                  .read_only = read_only,
                                                  .warn = warn};
-    struct mounting m = {.applied = 0};
-    init_method(&m.done, mounting_done);
-    filesystem_mount(&environment, &m.done);
-    host_run();
-    must(m.applied == 1);
-    fs = m.fs;
+    status s = test_mount_in(&environment, &fs);
     record_clear(&recorder);
-    return m.s;
+    return s;
 }
 
 void mount(void)

@@ -19,20 +19,6 @@ static s64 clock_now(void)
     return clock_of->now_ns;
 }
 
-static void queue_later(__attribute__((unused)) const struct executor *e,
-                        struct closure_header *deferred)
-{
-    host_run_later_deferred(deferred);
-}
-
-static u64 queue_now(__attribute__((unused)) const struct executor *e)
-{
-    return 1;
-}
-
-/* No timers: the filesystem is told never to commit by itself. */
-static const struct executor queue = {.later = queue_later, .now_ns = queue_now};
-
 static void __attribute__((format(printf, 1, 2))) warn(const char *format, ...)
 {
     char line[512];
@@ -43,42 +29,21 @@ static void __attribute__((format(printf, 1, 2))) warn(const char *format, ...)
     note("%s", line);
 }
 
-struct mounting {
-    struct mount_handler done;
-    struct filesystem *fs;
-    status s;
-    u32 applied;
-};
-
-closure_method(mount_handler, mounting_done, struct mounting, done, struct filesystem *fs, status s)
-{
-    struct mounting *m = owner();
-    m->fs = fs;
-    m->s = s;
-    m->applied++;
-}
-
 static status writable_mount(struct writable *v)
 {
     struct filesystem_environment environment = {
         .heap = v->heap,
         .pages = v->heap,
         .device = &v->disk.device,
-        .executor = &queue,
+        .executor = &test_executor,
         .cache_pages_most = CACHE_PAGES,
         .dirty_pages_most = writable_dirty_pages,
-        .commit_interval_ns = ~0ull,
+        .commit_interval_ns = ~0ull, /* never by itself: there are no timers */
         .time_ns = clock_now,
         .warn = warn,
     };
-    struct mounting m = {.applied = 0};
     clock_of = v;
-    init_method(&m.done, mounting_done);
-    filesystem_mount(&environment, &m.done);
-    host_run();
-    must(m.applied == 1);
-    v->fs = m.fs;
-    return m.s;
+    return test_mount_in(&environment, &v->fs);
 }
 
 void writable_init_image(struct writable *v, const struct image_options *o, heap h)
