@@ -11,7 +11,7 @@
 struct net_ports net_tcp_ports;
 struct list net_tcp_all = {&net_tcp_all, &net_tcp_all};
 u64 net_tcp_memory_used;
-u64 net_tcp_memory_most = 64 * MiB;
+u64 net_tcp_memory_most;
 
 /* Connections that nobody owns any more, TIME-WAIT included. */
 static u32 orphans;
@@ -64,6 +64,7 @@ static void begin_once(void)
         return;
     begun = true;
     ours = tcp_ext_arg_alloc_id();
+    net_tcp_memory_most = memory_statistics().total_bytes / 16 * 3; /* Linux's tcp_mem[2] */
 }
 
 struct net_tcp *net_tcp_endpoint_create(u8 family, net_changed changed)

@@ -183,7 +183,8 @@ static inline bool net_tcp_is_over(const struct net_tcp *e)
 /* --- memory: all endpoints together ------------------------------------------------------------
  */
 
-/* Bytes that wait to be sent or read, and how many may before buffers shrink. */
+/* Bytes that wait to be sent or read, and how many may before buffers shrink: a part of the
+   machine's memory, set with the first endpoint. */
 extern u64 net_tcp_memory_used, net_tcp_memory_most;
 
 static inline bool net_tcp_memory_is_short(void)
