@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -261,8 +262,35 @@ static void file_copy(struct mounted *m, struct inode *i, const char *to)
         die(EXIT_FAILED, "%s: cannot be written: %s", to, strerror(errno));
 }
 
-/* Owner (when we may), mode and time; the mode after the owner, which clears set-id bits. */
-static void metadata_copy(const struct inode_attributes *a, const char *to)
+/* What this machine's filesystem does not take, or not from us, is said and left out. */
+static void xattr_copy(const struct inode *i, const char *name, const char *to)
+{
+    static u8 value[64 * KiB]; /* as long as one may be */
+    u64 bytes = 0;
+    status s = xattr_get(i, name, strlen(name), value, sizeof(value), &bytes);
+    if (!is_ok(s))
+        die(EXIT_FAILED, "%s: attribute %s: %s", to, name, status_text(s));
+    if (lsetxattr(to, name, value, bytes, 0) == 0)
+        return;
+    if (errno != ENOTSUP && errno != EPERM && errno != ENOSPC && errno != E2BIG)
+        die(EXIT_FAILED, "%s: attribute %s cannot be set: %s", to, name, strerror(errno));
+    say("%s: attribute %s is left out: %s", to, name, strerror(errno));
+}
+
+static void xattrs_copy(const struct inode *i, const char *to)
+{
+    u64 bytes;
+    const char *text;
+    for (u32 n = 0; (text = xattr_name(i, n, &bytes)); n++) {
+        char *name = text_of("%.*s", (int)bytes, text);
+        xattr_copy(i, name, to);
+        free(name);
+    }
+}
+
+/* Owner (when we may), extended attributes, mode and time: the owner first, since changing it takes
+   set-id bits and capabilities away; the mode behind what needs the right to write. */
+static void metadata_copy(const struct inode *i, const struct inode_attributes *a, const char *to)
 {
     s64 seconds = a->modified_ns / (s64)NS_PER_SECOND, ns = a->modified_ns % (s64)NS_PER_SECOND;
     if (ns < 0) {
@@ -271,6 +299,7 @@ static void metadata_copy(const struct inode_attributes *a, const char *to)
     }
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = seconds, .tv_nsec = ns}};
     bool failed = geteuid() == 0 && lchown(to, a->uid, a->gid) != 0;
+    xattrs_copy(i, to);
     if (a->type != INODE_SYMLINK)
         failed |= chmod(to, a->mode) != 0;
     failed |= utimensat(AT_FDCWD, to, times, AT_SYMLINK_NOFOLLOW) != 0;
@@ -331,7 +360,7 @@ static void inode_copy(struct copy *c, struct inode *i, const char *to)
             die(EXIT_FAILED, "%s: the symlink cannot be made: %s", to, strerror(errno));
         free(text);
     }
-    metadata_copy(&a, to);
+    metadata_copy(i, &a, to);
 }
 
 static int copy_out(const char *from, const char *colon, const char *to);

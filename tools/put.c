@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* What a file is called while it is written; nobody else writes to the image meanwhile. */
@@ -118,8 +119,46 @@ static void length_put(struct put *p, struct inode *i, const char *path, u64 len
 
 /* --- names and attributes --------------------------------------------------------------------- */
 
+/* A file keeps what programs and administrators gave it, and its capabilities.  The labels of this
+   machine's security policy mean nothing in another one. */
+static bool xattr_belongs(const char *name)
+{
+    return !strncmp(name, "user.", 5) || !strncmp(name, "trusted.", 8) ||
+           !strcmp(name, "security.capability");
+}
+
+static void xattr_put(struct put *p, struct inode *i, const char *host, const char *name)
+{
+    static u8 value[64 * KiB]; /* Linux's limit, and the filesystem's */
+    ssize_t n = lgetxattr(host, name, value, sizeof(value));
+    if (n < 0 && errno == ENODATA)
+        return; /* it was removed meanwhile */
+    if (n < 0)
+        die(EXIT_FAILED, "%s: attribute %s cannot be read: %s", host, name, strerror(errno));
+    status s;
+    do
+        s = xattr_set(i, name, strlen(name), value, (u64)n, 0);
+    while (mounted_again(p->mounted, s, NULL, NO_PAGE));
+    must_change(p, host, s);
+}
+
+/* Those of `host` go over what is there. */
+static void xattrs_put(struct put *p, struct inode *i, const char *host)
+{
+    static char names[64 * KiB]; /* Linux's limit */
+    ssize_t bytes = llistxattr(host, names, sizeof(names));
+    if (bytes < 0 && errno == ENOTSUP)
+        return; /* that filesystem has none */
+    if (bytes < 0)
+        die(EXIT_FAILED, "%s: its attributes cannot be listed: %s", host, strerror(errno));
+    for (const char *name = names; name < names + bytes; name += strlen(name) + 1)
+        if (xattr_belongs(name))
+            xattr_put(p, i, host, name);
+}
+
 static void attributes_put(struct put *p, struct inode *i, const char *path, const struct stat *st)
 {
+    xattrs_put(p, i, path);
     s64 modified = (s64)st->st_mtim.tv_sec * (s64)NS_PER_SECOND + st->st_mtim.tv_nsec;
     struct inode_change c = {.what = CHANGE_MODE | CHANGE_UID | CHANGE_GID | CHANGE_MODIFIED |
                                      CHANGE_ACCESSED,

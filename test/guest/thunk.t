@@ -123,6 +123,37 @@ refused "cat below a file" 1 "Not a directory" cat "$WORK/image" /deep/numbers/x
 refused "cp between two images" 2 "one of the two" cp "$WORK/image:/deep" "$WORK/image:/text"
 "$THUNK" cp "$WORK/image:/deep/numbers" "$WORK/copy/empty" && cmp "$WORK/copy/empty/numbers" "$tree/deep/numbers"
 ok $? "cp of a file into a folder"
+
+# --- extended attributes go with files --------------------------------------------------------------------
+attributes() { # attributes FOLDER: of what is below it
+    python3 -c '
+import os, sys
+for at, folders, files in os.walk(sys.argv[1]):
+    for path in sorted(os.path.join(at, name) for name in folders + files):
+        for name in sorted(os.listxattr(path, follow_symlinks=False)):
+            print(os.path.relpath(path, sys.argv[1]), name, os.getxattr(path, name, follow_symlinks=False).hex())' "$1"
+}
+mkdir -p "$WORK/with/in"
+printf 'of a file' >"$WORK/with/file"
+if python3 -c '
+import os, sys
+os.setxattr(sys.argv[1] + "/file", "user.empty", b"")
+os.setxattr(sys.argv[1] + "/file", "user.bytes", bytes(range(256)) * 4)
+os.setxattr(sys.argv[1] + "/in", "user.folder", b"in it")' "$WORK/with" 2>/dev/null; then
+    chmod 0444 "$WORK/with/file"
+    attributes "$WORK/with" >"$WORK/wanted"
+    cp "$WORK/image" "$WORK/image.attributes"
+    "$THUNK" cp "$WORK/with" "$WORK/image.attributes:/" 2>"$WORK/err" &&
+        "$THUNK" cp "$WORK/image.attributes:/with" "$WORK/again" 2>>"$WORK/err"
+    ok $? "cp of files with extended attributes, into an image and out of it" || diagnose "$WORK/err"
+    attributes "$WORK/again" >"$WORK/out"
+    [ "$(wc -l <"$WORK/wanted")" -eq 3 ] && diff "$WORK/wanted" "$WORK/out" >"$WORK/diff"
+    ok $? "they are the same" || diagnose "$WORK/diff"
+    "$THUNK" check "$WORK/image.attributes" >"$WORK/out" 2>&1
+    ok $? "and the image is sound" || diagnose "$WORK/out"
+else
+    skip "cp of extended attributes" "there are none on $WORK"
+fi
 "$THUNK" stat "$WORK/image" >"$WORK/out"
 printf 'program /bin/busybox\narg /bin/busybox\narg echo\narg one two\n' >"$WORK/wanted"
 grep -E '^(program|arg) ' "$WORK/out" | diff "$WORK/wanted" - && grep -q '^env B=2 3$' "$WORK/out" &&
