@@ -6,6 +6,7 @@
    pages before anything fails. */
 #include "unix/memory.h"
 
+#include "kernel/user_copy.h"
 #include "unix/syscall.h"
 #include "unix/vdso.h"
 #include "unix/wait.h"
@@ -296,7 +297,22 @@ s64 user_fetch(struct thread *t, u64 address, u64 bytes, enum user_access access
     }
 }
 
+/* Whether a buffer that lies in one page is there already: the processor says so, where it is, for
+   a fifth of what looking into the tables costs.  Writing changes nothing of what is there. */
+static bool page_answers(u64 address, u64 bytes, enum user_access access)
+{
+    const struct word_change none = {.keep = ~0u};
+    u8 byte;
+    u32 word;
+    if (!bytes || bytes > PAGE_BYTES - address % PAGE_BYTES)
+        return false;
+    return access == USER_WRITE ? !word_change(align_down(address, sizeof(word)), none, &word)
+                                : !copy_in(&byte, address, sizeof(byte));
+}
+
 s64 user_prepare(struct thread *t, u64 address, u64 bytes, enum user_access access)
 {
+    if (likely(page_answers(address, bytes, access)))
+        return 0;
     return user_fetch(t, address, bytes, access, thread_pages_handler(t));
 }
