@@ -127,12 +127,15 @@ s64 sys_setsockopt(struct thread *t, s32 fd, u32 level, u32 name, u64 value, s32
 {
     struct file *f;
     struct socket *s;
-    struct socket_option o = {.level = level, .name = name, .value = {0}};
+    struct socket_option o;
     s64 r = socket_get(t, fd, &f, &s);
     if (!r && bytes < 0)
         r = -EINVAL;
     if (r)
         return r;
+    o.level = level;
+    o.name = name;
+    o.number = 0; /* of a value that is shorter */
     o.bytes = min((u32)bytes, (u32)SOCKET_OPTION_BYTES);
     r = o.bytes ? user_prepare(t, value, o.bytes, USER_READ) : 0;
     if (!r && o.bytes && copy_in(o.value, value, o.bytes))

@@ -60,6 +60,12 @@ void net_tcp_options_apply(struct net_tcp *e)
     net_lwip_timer_update(pcb);
 }
 
+/* Whether net_tcp_options_apply looks at it: some servers cork and uncork for each answer. */
+static bool option_is_pcbs(enum net_tcp_option option)
+{
+    return option != TCP_SET_CORK && option != TCP_SET_QUICKACK;
+}
+
 /* What an option's new value does at once. */
 static void option_act(struct net_tcp *e, enum net_tcp_option option)
 {
@@ -112,7 +118,8 @@ status net_tcp_set(struct net_tcp *e, enum net_tcp_option option, u64 value)
     e->binding.reuse_address = net_tcp_has(e, TCP_SET_REUSE_ADDRESS);
     if (e->role != NET_TCP_LISTENING)
         e->binding.reuse_port = net_tcp_has(e, TCP_SET_REUSE_PORT);
-    net_tcp_options_apply(e);
+    if (option_is_pcbs(option))
+        net_tcp_options_apply(e);
     option_act(e, option);
     return STATUS_OK;
 }
