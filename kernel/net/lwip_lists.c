@@ -34,28 +34,23 @@ static struct {
 
 /* --- the table of connections ----------------------------------------------------------------- */
 
-static u64 connection_hash(const ip_addr_t *local, u16 local_port, const ip_addr_t *remote,
+static u32 connection_hash(const ip_addr_t *local, u16 local_port, const ip_addr_t *remote,
                            u16 remote_port)
 {
-    struct {
-        u32 addresses[8];
-        u16 ports[2];
-    } key;
-    key.ports[0] = local_port;
-    key.ports[1] = remote_port;
+    u32 words[9] = {(u32)local_port << 16 | remote_port};
     if (IP_IS_V6(remote)) {
-        memcpy(key.addresses, local, 16);
-        memcpy(key.addresses + 4, remote, 16);
-        return net_secret_hash(&key, sizeof(key));
+        memcpy(words + 1, local, 16);
+        memcpy(words + 5, remote, 16);
+        return net_table_hash(words, 9);
     }
-    key.addresses[6] = ip4_addr_get_u32(ip_2_ip4(local));
-    key.addresses[7] = ip4_addr_get_u32(ip_2_ip4(remote));
-    return net_secret_hash(key.addresses + 6, 12);
+    words[1] = ip4_addr_get_u32(ip_2_ip4(local));
+    words[2] = ip4_addr_get_u32(ip_2_ip4(remote));
+    return net_table_hash(words, 3);
 }
 
 static struct tcp_pcb **bucket_of(const struct tcp_pcb *pcb)
 {
-    u64 hash = connection_hash(&pcb->local_ip, pcb->local_port, &pcb->remote_ip, pcb->remote_port);
+    u32 hash = connection_hash(&pcb->local_ip, pcb->local_port, &pcb->remote_ip, pcb->remote_port);
     return &connections.buckets[hash & (connections.bucket_count - 1)];
 }
 
@@ -114,7 +109,7 @@ static bool interface_fits(u8 bound, u8 interface)
 struct tcp_pcb *net_lwip_find(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote,
                               u16_t remote_port, u8_t interface)
 {
-    u64 hash = connection_hash(local, local_port, remote, remote_port);
+    u32 hash = connection_hash(local, local_port, remote, remote_port);
     struct tcp_pcb *pcb = connections.buckets[hash & (connections.bucket_count - 1)];
     for (; pcb; pcb = pcb->net_hash_next) {
         if (pcb->remote_port == remote_port && pcb->local_port == local_port &&

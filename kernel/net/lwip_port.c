@@ -9,6 +9,7 @@
 #include "kernel/net/lwip/hooks.h"
 #include "lwip/opt.h"
 #include "lwip/sys.h"
+#include "runtime/assert.h"
 #include "runtime/siphash.h"
 
 /* --- memory ----------------------------------------------------------------------------------- */
@@ -62,10 +63,21 @@ u32 net_lwip_random(void)
 }
 
 static struct siphash_key net_secret;
+static u64 net_multipliers[NET_HASH_WORDS + 1]; /* secret, too */
 
 void net_secret_init(void)
 {
     random_bytes(&net_secret, sizeof(net_secret));
+    random_bytes(net_multipliers, sizeof(net_multipliers));
+}
+
+u32 net_table_hash(const u32 *words, u32 count)
+{
+    assert(count <= NET_HASH_WORDS);
+    u64 sum = net_multipliers[0];
+    for (u32 i = 0; i < count; i++)
+        sum += net_multipliers[i + 1] * words[i];
+    return (u32)(sum >> 32);
 }
 
 u64 net_secret_hash(const void *data, u64 bytes)
