@@ -296,8 +296,9 @@ void net_tcp_push(struct net_tcp *e)
         return;
     if (e->unwritten)
         net_tcp_write_queued(e);
-    tcp_output(e->pcb);
-    if (e->unwritten)
+    if (e->pcb->unsent || e->pcb->flags & (TF_ACK_NOW | TF_NAGLEMEMERR))
+        tcp_output(e->pcb);
+    if (e->unwritten && e->pcb->pollinterval == NET_TCP_NEVER)
         net_tcp_set_poll(e);
 }
 

@@ -38,6 +38,10 @@ typedef long ssize_t;
 #define BYTE_ORDER LITTLE_ENDIAN
 #endif
 
+/* In line: lwIP's own are functions, called two dozen times for a packet. */
+#define lwip_htons(x) ((uint16_t)__builtin_bswap16(x))
+#define lwip_htonl(x) ((uint32_t)__builtin_bswap32(x))
+
 /* Something lwIP took for impossible: counted and logged (kernel), or the end of the test. */
 void net_lwip_complain(const char *what, const char *file, int line);
 #define LWIP_PLATFORM_ASSERT(what) net_lwip_complain(what, __FILE__, __LINE__)

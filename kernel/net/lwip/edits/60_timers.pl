@@ -72,7 +72,12 @@ static err_t tcp_output_now(struct tcp_pcb *pcb);
 err_t
 tcp_output(struct tcp_pcb *pcb)
 {
-  err_t err = tcp_output_now(pcb);
+  err_t err;
+  /* The end of tcp_input does both. */
+  if (tcp_input_pcb == pcb) {
+    return ERR_OK;
+  }
+  err = tcp_output_now(pcb);
   net_lwip_timer_update(pcb);
   return err;
 }

@@ -29,6 +29,7 @@ replace("      net_lwip_rtt_measured(pcb, (s32_t)(tcp_ticks - pcb->rttest));\n\n
 
 replace("  /* Parse the TCP MSS option, if present. */\n",
         "  net_lwip_options.has_echo = 0;\n  net_lwip_options.sack_count = 0;\n" .
+        "  if (net_lwip_parse_timestamp(pcb)) {\n    return;\n  }\n" .
         "  /* Parse the TCP MSS option, if present. */\n");
 replace_from("          tsval = tcp_get_next_optbyte();\n", "          if (flags & TCP_SYN) {\n            pcb->ts_recent",
              "          tsval = lwip_htonl(net_lwip_option_word());\n");
@@ -61,6 +62,27 @@ net_lwip_option_word(void)
   word |= (u32_t)tcp_get_next_optbyte() << 16;
   word |= (u32_t)tcp_get_next_optbyte() << 8;
   return word | tcp_get_next_optbyte();
+}
+
+/* What nearly every segment carries, a timestamp alone, as all that we know of arrange it (RFC 7323,
+ * appendix A).  0: it has to be read byte by byte. */
+static int
+net_lwip_parse_timestamp(struct tcp_pcb *pcb)
+{
+  u32_t words[3];
+  if (tcphdr_optlen != sizeof(words) || tcphdr_opt2 != NULL || (flags & TCP_SYN)) {
+    return 0;
+  }
+  memcpy(words, (u8_t *)tcphdr + TCP_HLEN, sizeof(words));
+  if (words[0] != PP_HTONL(0x0101080aUL)) {
+    return 0;
+  }
+  if (TCP_SEQ_BETWEEN(pcb->ts_lastacksent, seqno, seqno + tcplen)) {
+    pcb->ts_recent = lwip_ntohl(words[1]);
+  }
+  net_lwip_options.echo = lwip_ntohl(words[2]);
+  net_lwip_options.has_echo = (flags & TCP_ACK) && (pcb->flags & TF_TIMESTAMP);
+  return 1;
 }
 
 EOC
