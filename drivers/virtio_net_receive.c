@@ -16,12 +16,14 @@
 #include "runtime/trace.h"
 
 #define PASS_FRAMES    64  /* handed up at once; then others get their turn */
-#define COPIED_BYTES   256 /* a frame up to that size is copied */
+#define COPIED_BYTES   256 /* a frame up to that size is copied; COPY_MOST for huge buffers */
 #define FREE_BUFFERS   128 /* kept by the pool */
 #define FREE_COPIES    64
 #define SMALL_MACHINE  (64 * MiB)
+#define LARGE_MACHINE  (128 * MiB)
 #define BUFFER_SMALL   2048u
 #define BUFFER_LARGE   4096u
+#define BUFFER_HUGE    (16 * 1024u)
 #define BUFFER_MOST    (64 * 1024u)
 #define MEMORY_PART    8  /* the pool's part of the machine's memory */
 #define POSTED_PART    64 /* the part of it that a pair's ring holds */
@@ -321,7 +323,8 @@ static bool frame_copy(struct vnet_pair *p, struct net_frame_in *f)
 /* Makes sure that the ring does not need this frame's buffers.  False: it does. */
 static bool frame_keep(struct vnet_pair *p, struct net_frame_in *f)
 {
-    if (f->bytes <= COPIED_BYTES && frame_copy(p, f))
+    u32 copied = p->net->pool.buffer_bytes >= BUFFER_HUGE ? COPY_MOST : COPIED_BYTES;
+    if (f->bytes <= copied && frame_copy(p, f))
         return true;
     return virtio_net_fill(p) || (f->bytes <= COPY_MOST && frame_copy(p, f));
 }
@@ -371,13 +374,22 @@ bool virtio_net_receive(struct vnet_pair *p)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
+/* Huge ones make a frame of 64 KiB a matter of five descriptors, not of seventeen, and let a ring
+   of 256 hold as much as a window; frames that would waste most of such a buffer are copied. */
+static u32 buffer_bytes_for(u64 memory)
+{
+    if (memory < SMALL_MACHINE)
+        return BUFFER_SMALL;
+    return memory < LARGE_MACHINE ? BUFFER_LARGE : BUFFER_HUGE;
+}
+
 void virtio_net_receive_init(struct vnet *n)
 {
     u64 memory = memory_statistics().total_bytes;
     struct vnet_pool *pool = &n->pool;
     init_method(&n->release, vnet_release);
     init_method(&n->release_copy, vnet_release_copy);
-    pool->buffer_bytes = memory < SMALL_MACHINE ? BUFFER_SMALL : BUFFER_LARGE;
+    pool->buffer_bytes = buffer_bytes_for(memory);
     pool->bytes_most = max(memory / MEMORY_PART, POOL_LEAST);
 }
 
