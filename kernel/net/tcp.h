@@ -130,7 +130,7 @@ struct net_tcp_details {
     u32 congestion_window, slow_start_threshold; /* segments */
     u32 send_scale, receive_scale;
     u64 bytes_acknowledged, bytes_received, bytes_sent, bytes_retransmitted;
-    u64 segments_in, segments_out;
+    u32 segments_in, segments_out, data_segments_in, data_segments_out;
     u32 receive_space, send_window;
     bool timestamps, sack, window_scaling, ecn;
     u64 last_sent_ns, last_received_ns; /* ages */

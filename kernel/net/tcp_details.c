@@ -25,6 +25,10 @@ static void details_of_pcb(const struct tcp_pcb *pcb, struct net_tcp_details *to
     to->least_rtt_us = pcb->net_recovery.least_rtt_ms * 1000;
     to->total_retransmits = pcb->net_recovery.resent_segments;
     to->bytes_retransmitted = pcb->net_recovery.resent_bytes;
+    to->segments_in = pcb->net_recovery.segments_in.all;
+    to->data_segments_in = pcb->net_recovery.segments_in.data;
+    to->segments_out = pcb->net_recovery.segments_out.all;
+    to->data_segments_out = pcb->net_recovery.segments_out.data;
     to->send_mss = to->receive_mss = mss;
     to->unacknowledged = (pcb->snd_nxt - pcb->lastack + mss - 1) / mss;
     to->congestion_window = pcb->cwnd / mss;

@@ -52,7 +52,8 @@ struct tcp_pcb_listen *net_lwip_find_listener(const ip_addr_t *local, u16_t port
    What the segment that is being processed says in its options. */
 struct net_lwip_options {
     u32_t echo; /* of a timestamp of ours */
-    u8_t has_echo;
+    u32_t stamp;
+    u8_t has_echo, has_stamp;
     u8_t sack_count;
     struct {
         u32_t begin, end;
@@ -68,6 +69,14 @@ void net_lwip_resend_lost(struct tcp_pcb *pcb);
 void net_lwip_recovery_end(struct tcp_pcb *pcb);
 /* Added to lwIP: a packet of the connection's, with its TCP header.  Taken over. */
 err_t net_lwip_output_packet(struct tcp_pcb *pcb, struct pbuf *p);
+
+/* --- old segments: kernel/net/lwip_stamps.c, called from edits/98_stamps.pl ---
+   The timestamp of the segment that is being processed is taken as the connection's last one;
+   whether it is before that; whether the segment is to be dropped for it. */
+void net_lwip_stamp_take(struct tcp_pcb *pcb, u32_t stamp);
+int net_lwip_stamp_is_old(const struct tcp_pcb *pcb);
+int net_lwip_segment_is_old(const struct tcp_pcb *pcb, u32_t sequence, u32_t acknowledged,
+                            u32_t length);
 
 /* --- SYN cookies: kernel/net/lwip_cookies.c, called from edits/96_cookies.pl ---
    Answers a SYN, whose options are in `syn`, and keeps nothing. */

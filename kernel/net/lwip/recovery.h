@@ -23,6 +23,19 @@ struct net_holes {
     u32_t passed_ms;    /* first_ms of the hole that the last acknowledgement filled; 0: none */
 };
 
+/* Segments of a connection; of these, with payload.  What the device joins or cuts is counted as
+   what is on the wire. */
+struct net_segments {
+    u32_t all, data;
+};
+
+static inline void net_segments_count(struct net_segments *s, u32_t bytes, u32_t mss)
+{
+    u32_t count = bytes <= mss || !mss ? 1 : (bytes + mss - 1) / mss;
+    s->all += count;
+    s->data += bytes ? count : 0;
+}
+
 enum net_recovery_state {
     NET_RECOVERY_OPEN,
     NET_RECOVERY_FAST, /* losses were seen from what arrived: RFC 6675, 6937 */
@@ -59,4 +72,5 @@ struct net_recovery {
     u16_t spurious;       /* times that recovery was taken back */
     u32_t resent_segments;
     u64_t resent_bytes;
+    struct net_segments segments_in, segments_out;
 };
