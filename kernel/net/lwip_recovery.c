@@ -268,6 +268,7 @@ static void progress_note(struct tcp_pcb *pcb)
 {
     struct net_recovery *r = &pcb->net_recovery;
     r->dups = 0;
+    r->late = false;
     rtt_note(pcb);
     if (r->probed && TCP_SEQ_GEQ(pcb->lastack, r->probe_end))
         r->probed = false;

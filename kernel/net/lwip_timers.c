@@ -18,6 +18,8 @@
 #include "runtime/timer_queue.h"
 
 #define DELAYED_ACK_MS 40
+#define LATE_MS        10  /* a timer's: the machine was stopped, or others had it */
+#define LATE_GRACE_MS  20  /* for what came meanwhile to be looked at */
 #define RETRY_MS       10  /* what memory, or room at the device, was missing for */
 #define UNSENT_MS      500 /* what no route was there for */
 #define A_RUN          512 /* connections, before others have their turn */
@@ -226,9 +228,25 @@ static void rto_back_off(struct tcp_pcb *pcb)
     pcb->rto = (s32)min((s64)net_lwip_rto(pcb) << shift, (s64)NET_RTO_MOST_MS);
 }
 
+/* When the machine was stopped, acknowledgements that came in time lie with the device: they are
+   looked at before something is sent again for nothing.  Once for each time-out. */
+static bool retransmission_waits(struct tcp_pcb *pcb)
+{
+    u32 late_ms = net_lwip_ticks() - net_lwip_recovery_deadline(pcb);
+    if ((s32)late_ms < LATE_MS || pcb->net_recovery.late) {
+        pcb->net_recovery.late = false;
+        return false;
+    }
+    pcb->net_recovery.late = true;
+    pcb->rtime_since += late_ms + LATE_GRACE_MS;
+    return true;
+}
+
 /* False: it was tried often enough. */
 static bool retransmission_expired(struct tcp_pcb *pcb)
 {
+    if (retransmission_waits(pcb))
+        return true;
     if (net_lwip_recovery_tick(pcb))
         return true;
     if (pcb->nrtx >= retransmissions_most(pcb))

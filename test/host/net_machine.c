@@ -156,6 +156,12 @@ void net_machine_pass(u64 ns)
     host_executor_pass(&executor, ns);
 }
 
+void net_machine_stall(u64 ns)
+{
+    host_executor_move(&executor, ns);
+    host_executor_run(&executor);
+}
+
 u64 net_machine_now(void)
 {
     return executor.now_ns;

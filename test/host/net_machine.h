@@ -16,6 +16,8 @@ void net_machine_option(const char *name, const char *value);
 /* Applies what is queued; lets time pass, and applies what that brings. */
 void net_machine_run(void);
 void net_machine_pass(u64 ns);
+/* The machine is stopped for that long: what expires meanwhile is applied when it is over. */
+void net_machine_stall(u64 ns);
 u64 net_machine_now(void);
 
 /* How often a timer was set: what an idle machine does. */

@@ -207,6 +207,44 @@ static void waits_for_timeout(void)
     net_must(ms < 800);
 }
 
+/* Acknowledgements that came while the machine was stopped are seen before anything is sent again.
+ */
+static void survives_stall(void)
+{
+    sender_begin(11, (struct net_path){.delay_ns = 20 * NS_PER_MS});
+    sender_connect();
+    sender_send(100000, 10000);
+    net_peer_pass(&peer, NS_PER_SECOND);
+    for (u32 i = 0; i < 10; i++) {
+        sender.bytes += (i % 2 ? 10 : 2) * SEGMENT;
+        sender_fill();
+        net_peer_pass(&peer, 25 * NS_PER_MS);
+        net_machine_stall(900 * NS_PER_MS);
+        net_peer_pass(&peer, NS_PER_SECOND);
+    }
+    struct net_tcp_details d;
+    net_tcp_details(sender.tcp, &d);
+    if (peer.twice || d.total_retransmits)
+        note("%u segments came twice, %u were sent again", peer.twice, d.total_retransmits);
+    net_must(net_peer_received(&peer) == sender.bytes && !peer.twice && !d.total_retransmits);
+}
+
+/* And what is lost meanwhile is sent again. */
+static void stall_with_loss(void)
+{
+    sender_begin(12, (struct net_path){.delay_ns = 20 * NS_PER_MS});
+    sender_connect();
+    sender_send(100000, 10000);
+    net_peer_pass(&peer, NS_PER_SECOND);
+    peer.drop_from = 100000;
+    peer.drop_to = 100000 + 10 * SEGMENT;
+    sender.bytes += 10 * SEGMENT;
+    sender_fill();
+    net_peer_pass(&peer, 5 * NS_PER_MS);
+    net_machine_stall(900 * NS_PER_MS);
+    net_must(sender_send(0, 10000) < 500);
+}
+
 static void resends_fin(void)
 {
     sender_begin(9, (struct net_path){.delay_ns = 20 * NS_PER_MS, .loss_ppm = 300000});
@@ -241,6 +279,8 @@ int main(void)
     net_machine_child("loss without SACK", survives_without_sack);
     net_machine_child("a lost tail is found by a probe", probes_tail);
     net_machine_child("a lost answer is sent again by the time-out", waits_for_timeout);
+    net_machine_child("nothing is sent again for a stop of the machine", survives_stall);
+    net_machine_child("but what was lost then", stall_with_loss);
     net_machine_child("FIN is sent again", resends_fin);
     net_machine_child("no memory for retransmissions is no end", survives_lack_of_memory);
     return done_testing();

@@ -49,6 +49,7 @@ struct net_recovery {
     u8_t reordering; /* segments that overtake one do not mean that it is lost: fewer than these */
     u8_t urgent;     /* one segment may go whatever the congestion window says */
     u8_t probed;     /* the tail was probed up to probe_end */
+    u8_t late;       /* the time-out came late, and was put off for that */
     u8_t resent;     /* bytes went out twice; cleared by who has seen it */
     u8_t dups;       /* acknowledgements that say nothing new, without SACK */
     u32_t point;     /* recovery is over when it is acknowledged */
