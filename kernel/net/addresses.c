@@ -163,7 +163,7 @@ static void address_changed(struct netif *n, netif_nsc_reason_t reason,
     if (reason & LWIP_NSC_IPV6_ADDR_STATE_CHANGED) {
         s8_t i = args->ipv6_addr_state_changed.addr_index;
         if (ip6_addr_ispreferred(netif_ip6_addr_state(n, i)))
-            address_say(n, netif_ip_addr6(n, i), 64);
+            address_say(n, netif_ip_addr6(n, i), net_prefix_bits6(n, i));
     }
     waits_look();
 }
@@ -203,6 +203,7 @@ struct net_option {
     ip4_addr_t address, mask, gateway;
     u32 v6_count;
     ip6_addr_t v6[LWIP_IPV6_NUM_ADDRESSES];
+    u8 v6_bits[LWIP_IPV6_NUM_ADDRESSES];
     ip6_addr_t v6_gateway;
     bool v4, v6_routed;
 };
@@ -238,8 +239,9 @@ static bool part_address(struct net_option *o, char *part)
     if (!digits || !address_read(part, &a) || bits > (IP_IS_V6(&a) ? 128 : 32))
         return false;
     if (IP_IS_V6(&a)) {
-        if (o->v6_count == LWIP_IPV6_NUM_ADDRESSES - 1) /* one is the link's own */
+        if (!bits || o->v6_count == LWIP_IPV6_NUM_ADDRESSES - 1) /* one is the link's own */
             return false;
+        o->v6_bits[o->v6_count] = (u8)bits;
         o->v6[o->v6_count++] = *ip_2_ip6(&a);
         return true;
     }
@@ -318,8 +320,10 @@ static void option_apply(struct net_link *l, const struct net_option *o)
         netif_set_addr(&l->netif, &o->address, &o->mask, &o->gateway);
     for (u32 i = 0; i < o->v6_count; i++) {
         s8_t at;
-        if (netif_add_ip6_address(&l->netif, &o->v6[i], &at) == ERR_OK)
-            netif_ip6_addr_set_state(&l->netif, at, IP6_ADDR_TENTATIVE);
+        if (netif_add_ip6_address(&l->netif, &o->v6[i], &at) != ERR_OK)
+            continue;
+        l->v6_bits[at] = o->v6_bits[i];
+        netif_ip6_addr_set_state(&l->netif, at, IP6_ADDR_TENTATIVE);
     }
     ip6_addr_t router = o->v6_gateway;
     if (o->v6_routed) {
@@ -370,6 +374,20 @@ void net_addresses_start(struct net_link *l)
     log_error("%s: net=%s: \"%s\" cannot be (dhcp, none, or ADDRESS/BITS[,gateway=ADDRESS]"
               "[,dns=ADDRESS]); the interface stays down",
               l->name, text, bad);
+}
+
+bool net_addresses_wait(void)
+{
+    for (u32 i = 1; i < net_link_count; i++) {
+        const struct net_link *l = net_links[i];
+        const struct dhcp *dhcp = netif_dhcp_data(&l->netif);
+        if (!l->dhcp)
+            continue;
+        bool complains = !l->complained && !l->answered && netif_is_link_up(&l->netif);
+        if (!dhcp || dhcp->state == DHCP_STATE_OFF || complains)
+            return true;
+    }
+    return false;
 }
 
 void net_addresses_tick(void)

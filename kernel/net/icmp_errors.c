@@ -82,21 +82,30 @@ static void tell(struct net_icmp_error *i, u8 protocol, const u8 *quoted)
         net_udp_icmp_error(i);
 }
 
+/* The addresses of a packet, and the length of its header; 0: it is none whose ports can be told.
+ */
+static u32 quoted4(const u8 *quoted, u32 bytes, struct net_icmp_error *i)
+{
+    if (bytes < IP_HLEN + QUOTED_PORTS)
+        return 0;
+    u32 header = (quoted[0] & 15) * 4u;
+    bool first_fragment = (read16(quoted + 6) & IP_OFFMASK) == 0;
+    if (quoted[0] >> 4 != 4 || header < IP_HLEN || !first_fragment || bytes < header + QUOTED_PORTS)
+        return 0;
+    ip_addr_set_ip4_u32_val(i->local, 0);
+    ip_addr_set_ip4_u32_val(i->remote, 0);
+    memcpy(&ip_2_ip4(&i->local)->addr, quoted + 12, 4);
+    memcpy(&ip_2_ip4(&i->remote)->addr, quoted + 16, 4);
+    return header;
+}
+
 static void message4(const u8 *icmp, u32 bytes)
 {
     const u8 *quoted = icmp + ICMP_BYTES;
-    if (bytes < ICMP_BYTES + IP_HLEN + QUOTED_PORTS)
-        return;
-    u32 header = (quoted[0] & 15) * 4u;
-    bool first_fragment = (read16(quoted + 6) & IP_OFFMASK) == 0;
-    if (quoted[0] >> 4 != 4 || header < IP_HLEN || !first_fragment ||
-        bytes < ICMP_BYTES + header + QUOTED_PORTS)
-        return;
     struct net_icmp_error i = {0};
-    ip_addr_set_ip4_u32_val(i.local, 0);
-    ip_addr_set_ip4_u32_val(i.remote, 0);
-    memcpy(&ip_2_ip4(&i.local)->addr, quoted + 12, 4);
-    memcpy(&ip_2_ip4(&i.remote)->addr, quoted + 16, 4);
+    u32 header = bytes > ICMP_BYTES ? quoted4(quoted, bytes - ICMP_BYTES, &i) : 0;
+    if (!header)
+        return;
     if (icmp[1] == ICMP_DUR_FRAG)
         i.mtu = read16(icmp + 6);
     else
@@ -106,21 +115,29 @@ static void message4(const u8 *icmp, u32 bytes)
 }
 
 /* The quoted addresses have no zones; they are those that lwIP found for the message's own. */
-static void address6(ip_addr_t *to, const u8 *bytes)
+static void address6(ip_addr_t *to, const u8 *bytes, const struct netif *on)
 {
     memcpy(ip_2_ip6(to)->addr, bytes, 16);
     IP_SET_TYPE(to, IPADDR_TYPE_V6);
-    ip6_addr_assign_zone(ip_2_ip6(to), IP6_UNKNOWN, ip_current_input_netif());
+    ip6_addr_assign_zone(ip_2_ip6(to), IP6_UNKNOWN, on);
+}
+
+/* As quoted4. */
+static u32 quoted6(const u8 *quoted, u32 bytes, const struct netif *on, struct net_icmp_error *i)
+{
+    if (bytes < IP6_HLEN + QUOTED_PORTS || quoted[0] >> 4 != 6)
+        return 0;
+    address6(&i->local, quoted + 8, on);
+    address6(&i->remote, quoted + 24, on);
+    return IP6_HLEN;
 }
 
 static void message6(const u8 *icmp, u32 bytes)
 {
     const u8 *quoted = icmp + ICMP_BYTES;
-    if (bytes < ICMP_BYTES + IP6_HLEN + QUOTED_PORTS || quoted[0] >> 4 != 6)
-        return;
     struct net_icmp_error i = {0};
-    address6(&i.local, quoted + 8);
-    address6(&i.remote, quoted + 24);
+    if (bytes <= ICMP_BYTES || !quoted6(quoted, bytes - ICMP_BYTES, ip_current_input_netif(), &i))
+        return;
     if (icmp[0] == ICMP6_TYPE_PTB)
         i.mtu = read32(icmp + 4);
     else
@@ -149,4 +166,17 @@ void net_lwip_icmp_error(const struct pbuf *p, int is_v6)
         message6(message, bytes);
     else
         message4(message, bytes);
+}
+
+/* As Linux, which tells itself so by ICMP. */
+void net_lwip_unreachable(const struct pbuf *p, const struct netif *on, int is_v6)
+{
+    u8 packet[MESSAGE_MOST];
+    struct net_icmp_error i = {0};
+    u32 bytes = pbuf_copy_partial(p, packet, sizeof(packet), 0);
+    u32 header = is_v6 ? quoted6(packet, bytes, on, &i) : quoted4(packet, bytes, &i);
+    if (!header)
+        return;
+    i.error = status_error(EHOSTUNREACH, "network: the neighbour does not answer", 0);
+    tell(&i, packet[is_v6 ? 6 : 9], packet + header);
 }

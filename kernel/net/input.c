@@ -210,6 +210,7 @@ static bool frame_is_sound(const struct net_frame_in *f)
 closure_method(net_receive, frame_receive, struct net_link, receive, const struct net_frame_in *f)
 {
     struct net_link *l = owner();
+    net_timers_wake();
     if (!frame_is_sound(f)) {
         l->malformed++;
         buffers_release(f->buffers);

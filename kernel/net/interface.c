@@ -4,6 +4,7 @@
 #include "kernel/log.h"
 #include "kernel/memory.h"
 #include "kernel/net/internal.h"
+#include "kernel/net/lwip/hooks.h"
 #include "kernel/net/lwip_address.h"
 #include "kernel/net/lwip_port.h"
 #include "kernel/run_loop.h"
@@ -68,12 +69,14 @@ static void loopback_addresses(struct netif *netif)
     netif_set_addr(netif, &address, &mask, &none);
     IP_ADDR6_HOST(&netif->ip6_addr[0], 0, 0, 0, 1);
     netif->ip6_addr_state[0] = IP6_ADDR_VALID;
+    ((struct net_link *)netif->state)->v6_bits[0] = 128;
 }
 
 closure_method(net_link_change, link_change, struct net_link, link_changed, bool up)
 {
     struct net_link *l = owner();
     log_info("%s: the link is %s", l->name, up ? "up" : "down");
+    net_timers_wake();
     if (up) {
         netif_set_link_up(&l->netif);
         return;
@@ -162,6 +165,26 @@ u8 net_prefix_bits(const struct netif *n)
     return bits;
 }
 
+u8 net_prefix_bits6(const struct netif *n, s8 index)
+{
+    const struct net_link *l = n->state;
+    return l->v6_bits[index] ? l->v6_bits[index] : 64;
+}
+
+int net_lwip_is_on_link(const struct netif *netif, s8_t index, const ip6_addr_t *address)
+{
+    const ip6_addr_t *ours = netif_ip6_addr(netif, index);
+    u32 bits = net_prefix_bits6(netif, index);
+    if (!ip6_addr_zone_eq(ours, address))
+        return false;
+    for (u32 i = 0; i < bits / 32; i++)
+        if (ours->addr[i] != address->addr[i])
+            return false;
+    u32 rest = bits % 32;
+    return !rest ||
+           !((ours->addr[bits / 32] ^ address->addr[bits / 32]) & lwip_htonl(~0u << (32 - rest)));
+}
+
 u32 net_interface_count(void)
 {
     return net_link_count;
@@ -184,7 +207,7 @@ static void addresses_add(struct net_interface *to, struct netif *n)
     for (s8 i = 0; i < LWIP_IPV6_NUM_ADDRESSES && to->address_count < NET_ADDRESSES_MOST; i++) {
         u8 state = netif_ip6_addr_state(n, i);
         if (!ip6_addr_isinvalid(state))
-            address_add(to, netif_ip_addr6(n, i), to->loopback ? 128 : 64,
+            address_add(to, netif_ip_addr6(n, i), net_prefix_bits6(n, i),
                         ip6_addr_istentative(state));
     }
 }

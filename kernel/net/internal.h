@@ -28,7 +28,8 @@ struct net_frame {
 };
 
 struct net_link {
-    struct netif netif; /* lwIP's view of it */
+    struct netif netif;                  /* lwIP's view of it */
+    u8 v6_bits[LWIP_IPV6_NUM_ADDRESSES]; /* of the networks of its addresses; 0: 64 */
     char name[16];
     bool loopback;
     bool answered;   /* has had an IPv4 address */
@@ -53,8 +54,9 @@ struct net_link {
 extern struct net_link *net_links[NET_INTERFACES_MOST];
 extern u32 net_link_count;
 
-/* Of its IPv4 address. */
+/* Of its IPv4 address, and of that IPv6 address. */
 u8 net_prefix_bits(const struct netif *n);
+u8 net_prefix_bits6(const struct netif *n, s8 index);
 
 /* --- input.c, output.c --- */
 void net_input_init(struct net_link *l);
@@ -72,11 +74,21 @@ u32 net_loopback_queued(void);
 /* --- addresses.c --- */
 /* Configures a device's interface as the option says.  One line when that cannot be. */
 void net_addresses_start(struct net_link *l);
-/* Once a second: DHCP that is late, and those who wait. */
+/* DHCP that is late, and those who wait: once a second while net_addresses_wait. */
 void net_addresses_tick(void);
+bool net_addresses_wait(void);
 void net_addresses_init(void);
 
 /* --- timers.c --- */
 void net_timers_init(void);
 /* From now on there is a device, and so the outside. */
 void net_timers_start(void);
+/* Before anything that tables which grow older each second may have a part in: packets and frames
+   that go out or come in, links that change. */
+extern bool net_timers_asleep;
+void net_timers_wake_up(void);
+static inline void net_timers_wake(void)
+{
+    if (unlikely(net_timers_asleep))
+        net_timers_wake_up();
+}

@@ -288,6 +288,7 @@ static err_t link_output(struct netif *netif, struct pbuf *p)
 static err_t output4(struct netif *netif, struct pbuf *p, const ip4_addr_t *to)
 {
     struct netif *n;
+    net_timers_wake();
     NETIF_FOREACH(n)
     {
         if (ip4_addr_eq(to, netif_ip4_addr(n)) && !ip4_addr_isany(to))
@@ -299,6 +300,7 @@ static err_t output4(struct netif *netif, struct pbuf *p, const ip4_addr_t *to)
 static err_t output6(struct netif *netif, struct pbuf *p, const ip6_addr_t *to)
 {
     struct netif *n;
+    net_timers_wake();
     NETIF_FOREACH(n)
     {
         s8_t i = netif_get_ip6_addr_match(n, to);

@@ -18,11 +18,26 @@ u32_t net_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *re
 /* Added to lwIP by edits/30_routes.pl: false when its table is full. */
 struct netif;
 int net_lwip_router_add(const ip6_addr_t *address, struct netif *netif);
+/* And: whether an address lies in the network of that static address of the interface's
+   (kernel/net/interface.c). */
+int net_lwip_is_on_link(const struct netif *netif, s8_t index, const ip6_addr_t *address);
 
 /* Added by edits/40_icmp.pl: what ICMP says of packets of ours (kernel/net/icmp_errors.c).  The
    message from its first byte on. */
 struct pbuf;
 void net_lwip_icmp_error(const struct pbuf *p, int is_v6);
+/* Added by edits/45_neighbours.pl: a packet of ours, from its IP header on, to a neighbour that does
+   not answer. */
+void net_lwip_unreachable(const struct pbuf *p, const struct netif *on, int is_v6);
+
+/* Added by edits/55_ages.pl: in how many seconds these tables have something to do but growing
+   older. */
+#define NET_LWIP_NEVER 0xffffffffu
+u32_t net_lwip_arp_due(void);
+u32_t net_lwip_nd6_due(void);
+/* Whether fragments wait for others. */
+int net_lwip_fragments4_wait(void);
+int net_lwip_fragments6_wait(void);
 
 /* --- TCP's timers: kernel/net/lwip_timers.c, called from edits/60_timers.pl ---
    Whoever changes pollinterval, poll_since, tmr, a keepalive option or a flag of a pcb in another
