@@ -26,8 +26,8 @@ int net_lwip_is_on_link(const struct netif *netif, s8_t index, const ip6_addr_t 
    message from its first byte on. */
 struct pbuf;
 void net_lwip_icmp_error(const struct pbuf *p, int is_v6);
-/* Added by edits/45_neighbours.pl: a packet of ours, from its IP header on, to a neighbour that does
-   not answer. */
+/* Added by edits/45_neighbours.pl: a packet of ours, from its IP header on, to a neighbour that
+   does not answer. */
 void net_lwip_unreachable(const struct pbuf *p, const struct netif *on, int is_v6);
 
 /* Added by edits/55_ages.pl: in how many seconds these tables have something to do but growing
