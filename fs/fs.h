@@ -173,8 +173,9 @@ void pages_fetch_cancellable(struct inode *i, u64 first, u64 count, struct pages
    the cache, whenever the device is done.  False: there was no wait, or `done` has been applied. */
 bool pages_wait_cancel(struct pages_wait *w);
 
-/* The read-ahead rule in one place: how many pages to fetch from `first` on, when `count` are
-   needed.  More than that when the misses of this file come in order. */
+/* Reading ahead for those who have no open file to remember in (page faults, exec, sendfile): how
+   many pages to fetch from `first` on, when `count` are needed.  More than that when the misses of
+   this file come in order.  What read() remembers of its descriptor is in unix/file_regular.c. */
 u64 pages_read_ahead(struct inode *i, u64 first, u64 count);
 
 /* Drops clean, unheld pages until at least `pages` were freed or none is left. */
