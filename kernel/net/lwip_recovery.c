@@ -426,7 +426,11 @@ static u32 probe_ms(const struct tcp_pcb *pcb)
                   pcb->flags & TF_SACK && pcb->sa && pcb->unacked && !pcb->nrtx;
     if (!wanted)
         return 0;
-    u32 ms = max(2 * (u32)(pcb->sa >> 3), PROBE_LEAST_MS);
+    u32 rtt = (u32)(pcb->sa >> 3);
+    /* Before what round trips vary by is over, a probe would be for nothing: the other side is
+       busy, or we are. */
+    u32 variation = (u32)max(pcb->sv, 0);
+    u32 ms = rtt + max(rtt, variation) + PROBE_LEAST_MS;
     if (pcb->snd_nxt - pcb->lastack <= pcb->mss)
         ms += PROBE_ALONE_MS;
     return ms < (u32)pcb->rto ? ms : 0;

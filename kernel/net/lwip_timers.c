@@ -18,7 +18,7 @@
 #include "runtime/timer_queue.h"
 
 #define DELAYED_ACK_MS 40
-#define LATE_MS        10  /* a timer's: the machine was stopped, or others had it */
+#define LATE_MS        2   /* a timer's: the machine was stopped, or others had it */
 #define LATE_GRACE_MS  20  /* for what came meanwhile to be looked at */
 #define RETRY_MS       10  /* what memory, or room at the device, was missing for */
 #define UNSENT_MS      500 /* what no route was there for */
