@@ -1,7 +1,7 @@
 # `make bench`: Thunk beside a Linux guest, in one run and one table.
 
 BENCH       := $(BUILD)/bench
-BENCH_GUEST := $(addprefix $(BENCH)/guest/,hello calls threads coldread disk linux_init first)
+BENCH_GUEST := $(addprefix $(BENCH)/guest/,hello calls threads coldread disk linux_init first http)
 
 .PHONY: bench
 bench: setup-test

