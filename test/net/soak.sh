@@ -2,7 +2,8 @@
 # What takes hours: `make soak`.  Open connections by the thousand, new ones a thousand a second, a bad
 # path, wrong packets by the million, servers under load; afterwards the machine has as much memory as
 # before, and no connection.  SOAK_SHORT=1 does each for seconds.  SEED=N repeats a run.  PARTS names
-# which of streams, nginx, redis and dhcp to do: they may run beside each other.
+# which of streams, nginx, redis and dhcp to do: they may run beside each other; LOAD_SECONDS how long
+# wrk and redis-benchmark each go on.
 . test/net/faults_lib.sh
 LIMIT=36000
 CLIENT_LIMIT=7200
@@ -10,7 +11,7 @@ SEED=${SEED:-$RANDOM}
 if [ -n "${SOAK_SHORT:-}" ]; then
     OPEN=1000 RATE=200 RATE_SECONDS=10 BAD_MB=2 WRONG=5000 INJECT=500 LOAD_SECONDS=10 LATE=20 GIVE_UP=130
 else
-    OPEN=10000 RATE=1000 RATE_SECONDS=600 BAD_MB=200 WRONG=1000000 INJECT=1000 LOAD_SECONDS=3600 LATE=60 GIVE_UP=300
+    OPEN=10000 RATE=1000 RATE_SECONDS=600 BAD_MB=200 WRONG=1000000 INJECT=1000 LOAD_SECONDS=${LOAD_SECONDS:-3600} LATE=60 GIVE_UP=300
 fi
 PARTS=${PARTS:-streams nginx redis dhcp}
 LEVEL_KIB=4096 # what caches of the heaps may keep

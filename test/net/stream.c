@@ -141,6 +141,18 @@ static int serve_connection(int fd, struct connection *c)
     }
 }
 
+/* A client that a wrong packet ended says nothing more: what is left of it here is asked for, and
+   gone 80 s after its last word. */
+static void keep_alive(int fd)
+{
+    int one = 1, idle = 30, interval = 10, count = 5;
+    if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle)) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval)) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count)) < 0)
+        die("keep-alive");
+}
+
 static void serve_accept(int listener, int epoll)
 {
     int fd, one = 1;
@@ -151,6 +163,7 @@ static void serve_accept(int listener, int epoll)
             continue;
         }
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        keep_alive(fd);
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) < 0)
             die("epoll_ctl");
     }
