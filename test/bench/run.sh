@@ -213,7 +213,7 @@ mount_row() { # mount_row FILES AIM_MS
     bytes=$(awk '/bytes a file/ { print $1 }' "$work/many.out")
     ms=$(for _ in 1 2 3; do
         timeout 60 "$thunk" run --accel tcg -m 1G --timeline --disk "$work/many.img" 2>&1 >/dev/null </dev/null |
-            awk '/filesystem mounted/ { for (i = 1; i < NF; i++) if ($(i + 1) == "ms") print $i }' | tail -1
+            awk '/ us .*filesystem mounted/ { print $2 / 1000 }' | tail -1
     done | median)
     row "mount of $1 files, ms of a TCG guest" "$ms" "-" "$2" "$(met "$ms" "<=" "$2")"
     [ "$1" -lt 1000 ] || row "memory of $1 files that nobody touched, bytes a file" "$bytes" "-" "200" "$(met "$bytes" "<=" 200)"
