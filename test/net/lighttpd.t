@@ -27,7 +27,7 @@ client "HEAD says how long it is" bash -c "curl -fsSI --max-time 20 $AT/large | 
 client "a POST of 1 MB is answered" curl -sS --max-time 50 -o /dev/null -w '%{http_code}' --data-binary "@$WORK/site/large" "$AT/small"
 grep -qE '^(200|405|413|501)$' "$WORK/client"
 ok $? "as HTTP does" || diagnose "$WORK/client"
-client "wrk with 16 connections" wrk -t 2 -c 16 -d 2s --timeout 10s "$AT/small"
+client "wrk with $(at_once 16) connections" wrk -t 2 -c "$(at_once 16)" -d 2s --timeout 10s "$AT/small"
 grep -q Requests/sec "$WORK/client" && ! grep -qE 'Socket errors|Non-2xx' "$WORK/client"
 ok $? "no error" || diagnose "$WORK/client"
 server_quiet lighttpd

@@ -72,13 +72,14 @@ fetched "100 MiB over TLS" 100m "${AS[@]}" https://thunk.test/100m
 
 # wrk_clean NAME PATH: three seconds of wrk, with no error of a socket and no answer but 200.
 wrk_clean() {
-    client "$1" wrk -t 2 -c 32 -d 3s --timeout 10s "$AT/$2"
+    client "$1" wrk -t 2 -c "$MANY" -d 3s --timeout 10s "$AT/$2"
     grep -q 'Requests/sec' "$WORK/client" && ! grep -qE 'Socket errors|Non-2xx' "$WORK/client"
     ok $? "$1: no error" || diagnose "$WORK/client"
     awk '/Requests\/sec/ { print "# " $2 " requests/s" }' "$WORK/client"
 }
-wrk_clean "wrk with 32 connections, 14 bytes" small
-wrk_clean "wrk with 32 connections, 100 KiB" 100k
+MANY=$(at_once 32)
+wrk_clean "wrk with $MANY connections, 14 bytes" small
+wrk_clean "wrk with $MANY connections, 100 KiB" 100k
 fetched "100 MiB once more" 100m "$AT/100m"
 server_quiet nginx
 finish

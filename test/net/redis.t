@@ -13,11 +13,12 @@ CLI=(redis-cli -h "$GUEST" -p "$PORT")
 
 server_start --deb redis-server "${REDIS[@]}"
 serves "redis-server answers PING" bash -c "${CLI[*]} ping | grep -qx PONG"
-client "redis-benchmark: SET, GET, INCR, LPUSH and ranges with 50 clients" redis-benchmark -h "$GUEST" -p "$PORT" -q \
+client "redis-benchmark: SET, GET, INCR, LPUSH and ranges with $(at_once 50) clients" \
+    redis-benchmark -h "$GUEST" -p "$PORT" -q -c "$(at_once 50)" \
     -n 5000 -t set,get,incr,lpush,lrange_100,mset
 [ "$(tr '\r' '\n' <"$WORK/client" | grep -c 'requests per second')" -ge 6 ] && ! grep -qi error "$WORK/client"
 ok $? "all of them have a figure" || diagnose "$WORK/client"
-client "redis-benchmark: pipelined by 16, values of 10,000 bytes" redis-benchmark -h "$GUEST" -p "$PORT" -q -P 16 \
+client "redis-benchmark: pipelined by 16, values of 10,000 bytes" redis-benchmark -h "$GUEST" -p "$PORT" -q -P 16 -c "$(at_once 50)" \
     -n 8000 -d 10000 -t set,get
 client "a value of 20 MiB comes back as it went" python3 test/net/redis_client.py "$GUEST" "$PORT" large
 client "a subscriber hears what is published" python3 test/net/redis_client.py "$GUEST" "$PORT" publish
