@@ -14,6 +14,7 @@ static struct {
     struct thunk spin, go_on;
     struct census_writer seen;
     u32 censuses; /* [a] */
+    u32 beside;   /* other CPUs that may be kept waiting for it */
     bool registered;
 } spinner;
 
@@ -25,7 +26,10 @@ closure_function(census_writer, spinner_seen, ())
 
 closure_function(thunk, spinner_go_on, ())
 {
-    expect(__atomic_load_n(&spinner.censuses, __ATOMIC_RELAXED) == 1); /* once, not each tick */
+    /* Once, not each tick; and once for the boot CPU when an interrupt of its own has it wait, on a
+       slow host, for the surface lock that the spinner holds. */
+    u32 censuses = __atomic_load_n(&spinner.censuses, __ATOMIC_RELAXED);
+    expect(censuses >= 1 && censuses <= 1 + spinner.beside);
     test_pass();
 }
 
@@ -57,6 +61,7 @@ static void spin_on(u32 number)
         census_register("the spinner", &spinner.seen);
     spinner.registered = true;
     spinner.censuses = 0;
+    spinner.beside = number != 0;
     run_on(number, &spinner.spin);
 }
 
