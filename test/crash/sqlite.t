@@ -22,8 +22,9 @@ script() {
     }'
 }
 
+# With -bail, since what follows a statement that failed would be acknowledged all the same.
 database() { # database OPTION...: sqlite3 on the script, on the disk that is kept
-    exec "$THUNK" run --timeout "$LIMIT" --keep "$image" "$@" --cwd /db /usr/bin/sqlite3 -batch data.db \
+    exec "$THUNK" run --timeout "$LIMIT" --keep "$image" "$@" --cwd /db /usr/bin/sqlite3 -batch -bail data.db \
         <"$WORK/script" 2>"$WORK/machine.err"
 }
 
@@ -51,11 +52,12 @@ run_mode() { # run_mode MODE
         lines_wait $((RANDOM % (2 * share) + 2)) "$WORK/acks"
         sleep "$(random_ms 100)"
         power_off
+        cp "$WORK/machine.err" "$WORK/killed.err"
         now=$(acked "$WORK/acks")
         [ "$now" -gt "$rows" ] || { echo "run $n acknowledged nothing:"; head -3 "$WORK/machine.err"; } >>"$WORK/wrong"
         options=()
         look "kill $n" "$now"
-        [ -s "$WORK/wrong" ] && break
+        [ -s "$WORK/wrong" ] && { head -3 "$WORK/killed.err" >>"$WORK/wrong"; break; }
     done
     if [ ! -s "$WORK/wrong" ] && [ "$rows" -lt "$transactions" ]; then
         script $((rows + 1)) "$transactions" "$mode" >"$WORK/script"
