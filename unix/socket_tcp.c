@@ -224,11 +224,11 @@ static s64 tcp_send_flags(u32 flags)
     return flags & (MSG_OOB | MSG_FASTOPEN) ? -EOPNOTSUPP : 0;
 }
 
-/* An error ends it; after bytes were taken it is kept for the next call. */
+/* An error ends it; after bytes were taken it is kept for the next call.  What came before goes, be
+   it of this transfer or of those of the same sendfile, which promised more. */
 static s64 tcp_send_stop(struct socket_inet *i, struct transfer *x, s64 error)
 {
-    if (x->done)
-        net_tcp_push(i->tcp);
+    net_tcp_push(i->tcp);
     if (error == -EAGAIN)
         return socket_wait(&i->socket, x);
     /* Never connected, or no longer: both are a broken pipe. */

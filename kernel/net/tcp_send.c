@@ -278,6 +278,9 @@ static void bytes_queued(struct net_tcp *e, u64 bytes, bool more)
         e->full = true;
     if (e->unwritten >= OUTPUT_AFTER || !more)
         net_tcp_write_queued(e);
+    /* Whole segments go while the program prepares more. */
+    if (more && e->pcb->unsent && e->pcb->unsent->next)
+        tcp_output(e->pcb);
 }
 
 void net_tcp_send(struct net_tcp *e, u64 bytes, bool more)
@@ -286,8 +289,6 @@ void net_tcp_send(struct net_tcp *e, u64 bytes, bool more)
         return;
     e->last->filled += bytes;
     bytes_queued(e, bytes, more);
-    if (more && e->pcb->unsent && e->pcb->unsent->next)
-        tcp_output(e->pcb);
 }
 
 void net_tcp_push(struct net_tcp *e)
