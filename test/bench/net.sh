@@ -19,6 +19,7 @@ rounds=${ROUNDS:-3}
 seconds=${SECONDS_EACH:-3}
 guest=
 . test/bench/lib.sh
+. test/bench/linux_lib.sh
 
 inside() { ip netns exec "$net" "$@"; }
 # What is to be ended is started without a function: $! would be a shell around it.
@@ -90,41 +91,14 @@ image http --add "$bench/guest/http:/http" /http
 
 # Linux runs the same files from its initial file system, which is in memory.
 linux_tree() {
-    local tree=$linux/net name path modules
+    local tree=$linux/net name
     rm -rf "$tree" && mkdir -p "$tree"
     for name in nginx redis iperf http; do
         rm -rf "$work/tree" && "$thunk" cp "$work/$name.img:/" "$work/tree"
         cp -a --update=all "$work/tree/." "$tree/" 2>/dev/null || cp -a "$work/tree/." "$tree/"
     done
-    mkdir -p "$tree/dev" "$tree/proc" "$tree/sys" "$tree/tmp" "$tree/run" "$tree/modules" "$tree/etc"
-    cp "$(command -v busybox)" "$tree/busybox"
-    modules=$(find "$linux/tree/lib/modules" -name '*.ko' -o -name '*.ko.xz')
-    : >"$tree/modules/list"
-    for name in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net; do
-        path=$(printf '%s\n' "$modules" | grep -E "/$name\.ko" | head -1 || true)
-        [ -n "$path" ] || continue # built in
-        cp "$path" "$tree/modules/"
-        case $path in *.xz) xz -d "$tree/modules/$(basename "$path")" ;; esac
-        echo "/modules/$name.ko" >>"$tree/modules/list"
-    done
-    cat >"$tree/init" <<'INIT'
-#!/busybox sh
-b=/busybox
-$b mount -t devtmpfs dev /dev
-$b mount -t proc proc /proc
-$b mount -t sysfs sys /sys
-while read module; do $b insmod "$module"; done </modules/list
-$b ip link set lo up
-$b ip addr add 10.77.0.2/24 dev eth0
-$b ip link set eth0 up
-echo 4096 >/proc/sys/net/core/somaxconn
-echo 8192 >/proc/sys/net/ipv4/tcp_max_syn_backlog
-ulimit -n 65536
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin
-exec "$@"
-INIT
-    chmod 755 "$tree/init"
-    (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null) >"$linux/net.cpio"
+    linux_net_root "$linux" "$tree"
+    linux_pack "$tree" "$linux/net.cpio"
 }
 linux_tree
 

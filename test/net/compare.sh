@@ -8,32 +8,15 @@ build=$(realpath "${1:-build}")
 work=$(mktemp -d "${TMPDIR:-/tmp}/thunk-compare.XXXXXX")
 space=thunk-compare-$$
 trap 'rm -rf "$work"; ip netns del $space 2>/dev/null' EXIT
-tmp_linux=$build/net/linux
-mkdir -p "$tmp_linux"
+linux=$build/bench/linux
+. test/bench/linux_lib.sh
 
 linux_make() {
-    local package modules name path
-    [ ! -f "$tmp_linux/net.cpio" ] || return 0
-    package=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image-/ { print $2; exit }')
-    [ -n "$package" ] || { echo "compare: apt knows no linux-image-cloud-amd64; run apt-get update" >&2; exit 1; }
-    (cd "$tmp_linux" && apt-get download -q=2 "$package" 2>/dev/null)
-    dpkg-deb -x "$tmp_linux/$package"_*.deb "$tmp_linux/tree"
-    cp "$tmp_linux"/tree/boot/vmlinuz-* "$tmp_linux/vmlinuz"
-    mkdir -p "$tmp_linux/root/dev"
-    mknod "$tmp_linux/root/dev/console" c 5 1 2>/dev/null || true
-    cp "$build/net/linux_init" "$tmp_linux/root/init"
-    cp "$build/net/stream_guest" "$tmp_linux/root/stream"
-    modules=$(find "$tmp_linux/tree/lib/modules" -name '*.ko' -o -name '*.ko.xz')
-    : >"$tmp_linux/root/modules"
-    for name in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover virtio_net; do
-        path=$(printf '%s\n' "$modules" | grep -E "/$name\.ko" | head -1 || true)
-        [ -n "$path" ] || continue # built in
-        cp "$path" "$tmp_linux/root/"
-        case $path in *.xz) xz -d "$tmp_linux/root/$(basename "$path")" ;; esac
-        echo "/$name.ko" >>"$tmp_linux/root/modules"
-    done
-    (cd "$tmp_linux/root" && find . | busybox cpio -o -H newc 2>/dev/null) >"$tmp_linux/net.cpio"
-    rm -rf "$tmp_linux/tree"
+    linux_fetch "$linux"
+    rm -rf "$work/root" && mkdir -p "$work/root"
+    cp "$build/net/stream_guest" "$work/root/stream"
+    linux_net_root "$linux" "$work/root"
+    linux_pack "$work/root" "$work/net.cpio"
 }
 
 inside=(ip netns exec "$space")
@@ -42,8 +25,8 @@ dgram="dgram,id=n,local.type=unix,local.path=$work/q,remote.type=unix,remote.pat
 guest_start() { # guest_start linux|thunk
     if [ "$1" = linux ]; then
         "${inside[@]}" timeout 300 qemu-system-x86_64 -M pc -accel tcg -cpu max -m 512 -nographic -no-reboot -nodefaults \
-            -serial file:"$work/guest" -kernel "$tmp_linux/vmlinuz" -initrd "$tmp_linux/net.cpio" \
-            -append "console=ttyS0 net.ifnames=0 quiet" -netdev "$dgram" -device virtio-net-pci,netdev=n,romfile= >/dev/null &
+            -serial file:"$work/guest" -kernel "$linux/vmlinuz" -initrd "$work/net.cpio" \
+            -append "console=ttyS0 net.ifnames=0 quiet -- /stream serve 7" -netdev "$dgram" -device virtio-net-pci,netdev=n,romfile= >/dev/null &
     else
         "${inside[@]}" timeout 300 "$build/thunk" run --timeout 290 --net none --qemu-arg -netdev --qemu-arg "$dgram" \
             --qemu-arg -device --qemu-arg virtio-net-device,netdev=n --kernel-arg net=10.77.0.2/24 \

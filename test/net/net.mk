@@ -4,7 +4,7 @@ NET_PROGRAMS := $(BUILD)/net/resolve_glibc $(BUILD)/net/resolve_musl
 TEST_NEEDS   += $(NET_PROGRAMS)
 
 # Faults and load: a wire that loses (relay), a server of checked streams and its clients (stream).
-FAULT_PROGRAMS := $(addprefix $(BUILD)/net/,relay stream stream_guest linux_init)
+FAULT_PROGRAMS := $(addprefix $(BUILD)/net/,relay stream stream_guest)
 TEST_NEEDS     += $(FAULT_PROGRAMS)
 
 .PHONY: net-programs
@@ -29,10 +29,6 @@ $(BUILD)/net/stream: test/net/stream.c
 	$(CC) $(FAULT_FLAGS) -o $@ $<
 
 $(BUILD)/net/stream_guest: test/net/stream.c
-	@mkdir -p $(@D)
-	musl-gcc $(FAULT_FLAGS) -static -o $@ $<
-
-$(BUILD)/net/linux_init: test/net/linux_init.c
 	@mkdir -p $(@D)
 	musl-gcc $(FAULT_FLAGS) -static -o $@ $<
 SOAK_TESTS += test/net/soak.sh

@@ -1,7 +1,7 @@
-/* /init of the Linux guest where a benchmark needs its disk: loads the modules named in /modules,
-   mounts /dev/vda (ext4) on /mnt, and becomes the program named by the words after "--" on the
-   kernel's command line, which is what the kernel passes as arguments.  MOUNT=rw among the words
-   before it, which the kernel puts into the environment, mounts for writing. */
+/* /init of the Linux guest where a benchmark needs its disk: loads the modules named in
+   /modules.list, mounts /dev/vda (ext4) on /mnt, and becomes the program named by the words after
+   "--" on the kernel's command line, which is what the kernel passes as arguments.  MOUNT=rw among
+   the words before it, which the kernel puts into the environment, mounts for writing. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ int main(int argc, char **argv)
     mkdir("/dev", 0755);
     mkdir("/mnt", 0755);
     mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
-    FILE *names = fopen("/modules", "r");
+    FILE *names = fopen("/modules.list", "r");
     char line[256];
     while (names && fgets(line, sizeof(line), names)) {
         line[strcspn(line, "\n")] = 0;
