@@ -5,7 +5,7 @@ BENCH_GUEST := $(addprefix $(BENCH)/guest/,hello calls threads coldread disk lin
 
 .PHONY: bench
 bench: setup-test
-	@$(MAKE) --no-print-directory kernel thunk $(BENCH_GUEST) $(BENCH)/until $(BENCH)/many $(BENCH)/answer $(BENCH)/count.so
+	@$(MAKE) --no-print-directory kernel thunk $(BENCH_GUEST) $(BENCH)/until $(BENCH)/many $(BENCH)/answer $(BENCH)/ask $(BENCH)/count.so
 	test/bench/linux.sh $(BUILD)
 	test/bench/run.sh $(BUILD)
 	@$(MAKE) --no-print-directory bench-closures
@@ -27,6 +27,10 @@ $(BENCH)/until: test/bench/until.c
 	$(CC) -std=gnu2x -O2 -Wall -Wextra -Werror -o $@ $<
 
 $(BENCH)/answer: test/bench/answer.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu2x -O2 -Wall -Wextra -Werror -o $@ $<
+
+$(BENCH)/ask: test/bench/ask.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu2x -O2 -Wall -Wextra -Werror -o $@ $<
 

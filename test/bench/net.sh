@@ -142,12 +142,9 @@ wrk_rate() { # wrk_rate PATH CONNECTIONS: requests a second; an error of a socke
     grep -qE 'Socket errors|Non-2xx' "$work/wrk" && say "bench: wrk $1: $(grep -E 'Socket errors|Non-2xx' "$work/wrk")"
     awk '/Requests\/sec/ { print $2 }' "$work/wrk"
 }
-wrk_count() { # wrk_count PATH CONNECTIONS: instructions a request
-    local before after
-    before=$(count)
-    inside timeout 60 wrk -t 1 -c "$2" -d "${seconds}s" --timeout 10s "http://$address/$1" >"$work/wrk" || true
-    after=$(count)
-    awk -v n="$((after - before))" '/requests in/ && $1 > 0 { printf "%.0f\n", n / $1 }' "$work/wrk"
+ask_count() { # ask_count PATH CONNECTIONS REQUESTS: instructions a request, when all are open and warm
+    inside timeout 300 "$bench/ask" "$address" 80 "$1" "$2" "$3" "$work/count" 2>"$work/ask.err" ||
+        say "bench: ask $*: $(tail -n 1 "$work/ask.err")"
 }
 redis_words() { inside timeout 60 redis-benchmark -h "$address" -q -c 16 -t get "$@" | tr '\r' '\n' | awk '/requests per second/ { print $2 }' | tail -1; }
 redis_count() { # redis_count REQUESTS WORDS...: instructions a request
@@ -227,9 +224,9 @@ if wanted nginx; then
     done
     for who in thunk linux; do
         guest_start $who nginx 80 count || continue
-        add "answer_count.$who" "$(wrk_count answer 16)"
-        add "small_count.$who" "$(wrk_count small 16)"
-        add "large_count.$who" "$(wrk_count 100k 16)"
+        add "answer_count.$who" "$(ask_count answer 16 20000)"
+        add "small_count.$who" "$(ask_count small 16 20000)"
+        add "large_count.$who" "$(ask_count 100k 16 5000)"
     done
     head_row "nginx, one virtual CPU, wrk with 16 connections"
     server_row "14-byte answers without a file, requests/s" answer ">=" 2 10604
@@ -252,7 +249,7 @@ if wanted open; then
             exec 4>"$work/hold"
             for _ in $(seq 1800); do [ -s "$work/held" ] || ! kill -0 "$holder" 2>/dev/null || { sleep 0.1; continue; }; break; done
             if [ "$(cat "$work/held")" = "$connections" ]; then
-                add "idle_$connections.$who" "$(wrk_count small 16)"
+                add "idle_$connections.$who" "$(ask_count small 16 20000)"
             else
                 say "bench: $who: $connections connections: $(tail -n 1 "$work/hold.err")"
             fi
@@ -260,13 +257,17 @@ if wanted open; then
             wait "$holder" || true
             rm -f "$work/hold"
         done
-        for connections in 100 1000 10000; do add "active_$connections.$who" "$(wrk_count small "$connections")"; done
+        for connections in 1 100 1000 10000; do
+            add "active_$connections.$who" "$(ask_count small "$connections" $((4000 + 4 * connections)))"
+        done
         guest_end
     done
-    base=$(of idle_1.thunk)
-    aim=$(awk -v b="$base" 'BEGIN { print (b == "-" ? "-" : int(1.2 * b)) }')
-    for connections in 1 100 1000 10000; do count_row "idle beside 16 that ask: $connections" "idle_$connections" "$aim"; done
-    for connections in 100 1000 10000; do count_row "all asking: $connections" "active_$connections" "$aim"; done
+    for kind in idle active; do
+        aim=$(awk -v b="$(of ${kind}_1.thunk)" 'BEGIN { print (b == "-" ? "-" : int(1.2 * b)) }')
+        name="idle beside 16 that ask"
+        [ $kind = idle ] || name="all asking"
+        for connections in 1 100 1000 10000; do count_row "$name: $connections" "${kind}_$connections" "$aim"; done
+    done
 fi
 
 if wanted redis; then
