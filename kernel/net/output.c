@@ -137,6 +137,14 @@ static u32 sum_of(const void *data, int bytes)
     return net_checksum(data, bytes);
 }
 
+/* Of IPv4's two addresses. */
+static u32 sum_of_pair(const void *addresses)
+{
+    u32 pair[2];
+    memcpy(pair, addresses, sizeof(pair));
+    return (pair[0] & 0xffff) + (pair[0] >> 16) + (pair[1] & 0xffff) + (pair[1] >> 16);
+}
+
 /* Of the pseudo-header, not inverted: what a device goes on from. */
 static u16 pseudo_sum(const struct net_frame_out *o, struct transport t)
 {
@@ -144,7 +152,7 @@ static u16 pseudo_sum(const struct net_frame_out *o, struct transport t)
     u32 sum = lwip_htons(t.protocol);
     sum += lwip_htons((u16)(o->bytes - t.start));
     if (t.family == NET_V4)
-        sum += sum_of(packet + offsetof(struct ip_hdr, src), 8);
+        sum += sum_of_pair(packet + offsetof(struct ip_hdr, src));
     else
         sum += sum_of(packet + offsetof(struct ip6_hdr, src), 32);
     sum = (sum >> 16) + (sum & 0xffff);
