@@ -7,6 +7,7 @@
 #include "lwip/ip.h"
 #include "lwip/prot/ip4.h"
 #include "lwip/prot/ip6.h"
+#include "runtime/memory.h"
 
 #define PACKET_MOST  65535u /* bytes of IP */
 #define OPTIONS_MOST 40u
@@ -52,6 +53,20 @@ static struct pbuf *pbuf_at(struct pbuf *p, u32 *offset)
     return p;
 }
 
+/* Bytes of an endpoint's blocks are referred to: they stay until no device has them (limbo.h). What
+   lies in the segment itself goes with it, and is copied.  NULL: no memory. */
+static struct pbuf *slice_piece(const struct pbuf *from, u32 at, u16 bytes)
+{
+    bool own = from->type_internal & PBUF_TYPE_FLAG_STRUCT_DATA_CONTIGUOUS;
+    struct pbuf *piece = pbuf_alloc(PBUF_RAW, bytes, own ? PBUF_RAM : PBUF_ROM);
+    u8 *memory = (u8 *)from->payload + at;
+    if (piece && own)
+        memcpy(piece->payload, memory, bytes);
+    else if (piece)
+        piece->payload = memory;
+    return piece;
+}
+
 struct pbuf *net_lwip_segment_slice(struct tcp_seg *seg, u16_t offset, u16_t bytes, u16_t options)
 {
     struct pbuf *slice = pbuf_alloc(PBUF_TRANSPORT, options, PBUF_RAM);
@@ -61,14 +76,13 @@ struct pbuf *net_lwip_segment_slice(struct tcp_seg *seg, u16_t offset, u16_t byt
     struct pbuf *from = pbuf_at(seg->p, &at);
     for (u32 left = bytes; left && from; from = from->next, at = 0) {
         u16 here = (u16)min(left, from->len - at);
-        struct pbuf *piece = here ? pbuf_alloc(PBUF_RAW, here, PBUF_ROM) : NULL;
+        struct pbuf *piece = here ? slice_piece(from, at, here) : NULL;
         if (here && !piece) {
             pbuf_free(slice);
             return NULL;
         }
         if (!here)
             continue;
-        piece->payload = (u8 *)from->payload + at;
         pbuf_cat(slice, piece);
         left -= here;
     }

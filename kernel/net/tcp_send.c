@@ -15,6 +15,7 @@
 #define BLOCK_LEAST 1024u
 #define BLOCK_MOST  (64u << 10)
 #define WRITE_MOST  0xf000u /* of lwIP's tcp_write at once, whose lengths have 16 bits */
+#define COPY_MOST   512u    /* bytes of a whole answer that cost less copied than referred to */
 #define OUTPUT_AFTER                                                                               \
     (64u << 10) /* bytes, after which sending begins before the program is done                    \
                  */
@@ -109,6 +110,14 @@ static u64 writable_now(struct net_tcp *e)
     return e->unwritten - part;
 }
 
+/* Copied bytes lie behind the packet's headers, in one piece: only when that will be all of it. */
+static u8_t write_flags(const struct tcp_pcb *pcb, u64 bytes, u64 allowed)
+{
+    if (bytes < allowed)
+        return TCP_WRITE_FLAG_MORE;
+    return bytes <= COPY_MOST && !pcb->unsent ? TCP_WRITE_FLAG_COPY : 0;
+}
+
 /* False: lwIP takes no more now. */
 static bool write_from_block(struct net_tcp *e, struct net_send_block *b, u64 *allowed)
 {
@@ -117,7 +126,7 @@ static bool write_from_block(struct net_tcp *e, struct net_send_block *b, u64 *a
     bytes = min(bytes, (u64)e->pcb->snd_buf);
     if (!bytes)
         return false;
-    u8_t flags = bytes < *allowed ? TCP_WRITE_FLAG_MORE : 0;
+    u8_t flags = write_flags(e->pcb, bytes, *allowed);
     if (tcp_write(e->pcb, b->memory + b->written, (u16_t)bytes, flags) != ERR_OK)
         return false;
     b->written += bytes;
