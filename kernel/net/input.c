@@ -211,12 +211,14 @@ closure_method(net_receive, frame_receive, struct net_link, receive, const struc
 {
     struct net_link *l = owner();
     net_timers_wake();
+    struct net_time before = net_time_hold();
     if (!frame_is_sound(f)) {
         l->malformed++;
         buffers_release(f->buffers);
     } else if (!frame_input(l, f)) {
         buffers_release(f->buffers);
     }
+    net_time_release(before);
 }
 
 void net_input_init(struct net_link *l)

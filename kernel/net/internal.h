@@ -13,6 +13,7 @@
    where it is queued; the limits are named in the files. */
 #pragma once
 
+#include "kernel/clock.h"
 #include "kernel/net/net.h"
 #include "lwip/netif.h"
 #include "runtime/list.h"
@@ -57,6 +58,25 @@ extern u32 net_link_count;
 /* Of its IPv4 address, and of that IPv6 address. */
 u8 net_prefix_bits(const struct netif *n);
 u8 net_prefix_bits6(const struct netif *n, s8 index);
+
+/* --- lwip_port.c ---
+   What happens to one frame, or in one sending of a program's, happens at one time, which is read
+   once: between hold and release, by whoever asks here (and by lwIP).  They may be nested: release
+   gets what hold returned. */
+struct net_time {
+    u64 ns; /* 0: none is held */
+    u32 ms;
+};
+extern struct net_time net_time_held;
+struct net_time net_time_hold(void);
+static inline void net_time_release(struct net_time before)
+{
+    net_time_held = before;
+}
+static inline u64 net_time_ns(void)
+{
+    return net_time_held.ns ? net_time_held.ns : clock_monotonic_ns();
+}
 
 /* --- input.c, output.c --- */
 void net_input_init(struct net_link *l);

@@ -6,6 +6,7 @@
 #include "kernel/log.h"
 #include "kernel/machine.h"
 #include "kernel/memory.h"
+#include "kernel/net/internal.h"
 #include "kernel/net/lwip/hooks.h"
 #include "lwip/opt.h"
 #include "lwip/sys.h"
@@ -43,9 +44,26 @@ void net_lwip_free(void *p)
 
 /* --- time and chance -------------------------------------------------------------------------- */
 
+struct net_time net_time_held;
+
+struct net_time net_time_hold(void)
+{
+    struct net_time before = net_time_held;
+    if (!before.ns) {
+        net_time_held.ns = clock_monotonic_ns();
+        net_time_held.ms = (u32)(net_time_held.ns / NS_PER_MS);
+    }
+    return before;
+}
+
+u32_t net_lwip_ticks(void)
+{
+    return likely(net_time_held.ns) ? net_time_held.ms : (u32_t)(clock_monotonic_ns() / NS_PER_MS);
+}
+
 u32_t sys_now(void)
 {
-    return (u32_t)(clock_monotonic_ns() / NS_PER_MS);
+    return net_lwip_ticks();
 }
 
 /* Random numbers by the handful: each asking of the machine's generator costs much. */

@@ -4,7 +4,7 @@
    acknowledgement that another one has just overtaken.
 
    Called by lwIP where edits/98_stamps.pl says so. */
-#include "kernel/clock.h"
+#include "kernel/net/internal.h"
 #include "kernel/net/lwip/hooks.h"
 #include "lwip/priv/tcp_priv.h"
 
@@ -12,7 +12,7 @@
 
 static u32 seconds_now(void)
 {
-    return (u32)(clock_monotonic_ns() / NS_PER_SECOND);
+    return (u32)(net_time_ns() / NS_PER_SECOND);
 }
 
 void net_lwip_stamp_take(struct tcp_pcb *pcb, u32_t stamp)

@@ -9,7 +9,7 @@
    Ticks are milliseconds, modulo 2^32.  Called by lwIP where edits/60_timers.pl says so, and by
    kernel/net/timers.c. */
 #include "kernel/net/lwip_timers.h"
-#include "kernel/clock.h"
+#include "kernel/net/internal.h"
 #include "kernel/net/lwip/hooks.h"
 #include "kernel/net/lwip_recovery.h"
 #include "lwip/priv/tcp_priv.h"
@@ -38,11 +38,6 @@ static struct timer *timer_of(struct tcp_pcb *pcb)
 static struct tcp_pcb *pcb_of(struct timer *t)
 {
     return (struct tcp_pcb *)(void *)((u8 *)t - offsetof(struct tcp_pcb, net_timer));
-}
-
-u32_t net_lwip_ticks(void)
-{
-    return (u32_t)(clock_monotonic_ns() / NS_PER_MS);
 }
 
 /* --- round trips ------------------------------------------------------------------------------ */
@@ -157,7 +152,7 @@ void net_lwip_timer_update(struct tcp_pcb *pcb)
 {
     if (pcb->state == CLOSED || pcb->state == LISTEN)
         return;
-    u64 now_ns = clock_monotonic_ns();
+    u64 now_ns = net_time_ns();
     s32 left = pcb_left(pcb, (u32)(now_ns / NS_PER_MS));
     if (left == NOTHING_DUE)
         return;

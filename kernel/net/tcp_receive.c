@@ -7,6 +7,7 @@
    copied together, so that memory stays in proportion to bytes. */
 #include "kernel/clock.h"
 #include "kernel/memory.h"
+#include "kernel/net/internal.h"
 #include "kernel/net/tcp_endpoint.h"
 #include "runtime/memory.h"
 
@@ -155,7 +156,7 @@ err_t net_tcp_input(void *endpoint, struct tcp_pcb *pcb, struct pbuf *p, err_t e
     queue_add(e, p);
     if (e->options[TCP_SET_QUICKACK] || is_beginning(e))
         tcp_ack_now(pcb);
-    e->received_ns = clock_monotonic_ns();
+    e->received_ns = net_time_ns();
     net_tcp_notify(e, NET_READABLE);
     return ERR_OK;
 }

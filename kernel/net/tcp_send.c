@@ -9,6 +9,7 @@
    or by the poll; so does the part of a segment that is held back for a corked endpoint. */
 #include "kernel/clock.h"
 #include "kernel/memory.h"
+#include "kernel/net/internal.h"
 #include "kernel/net/tcp_endpoint.h"
 #include "runtime/assert.h"
 
@@ -148,7 +149,7 @@ void net_tcp_write_queued(struct net_tcp *e)
         return;
     if (e->unwritten) {
         if (!e->pcb->unacked && !e->pcb->unsent)
-            e->progress_ns = clock_monotonic_ns();
+            e->progress_ns = net_time_ns();
         u64 allowed = writable_now(e);
         while (allowed) {
             while (e->writing && e->writing->written == e->writing->filled)
@@ -221,7 +222,7 @@ err_t net_tcp_acknowledged(void *endpoint, struct tcp_pcb *pcb, u16_t bytes)
         e->retried = true;
     pcb->net_recovery.resent = false;
     blocks_acknowledge(e, bytes);
-    e->progress_ns = clock_monotonic_ns();
+    e->progress_ns = net_time_ns();
     tune_limit(e);
     if (e->unwritten)
         net_tcp_write_queued(e);
@@ -304,12 +305,14 @@ void net_tcp_push(struct net_tcp *e)
 {
     if (!e->pcb || e->role != NET_TCP_CONNECTED)
         return;
+    struct net_time before = net_time_hold();
     if (e->unwritten)
         net_tcp_write_queued(e);
     if (e->pcb->unsent || e->pcb->flags & (TF_ACK_NOW | TF_NAGLEMEMERR))
         tcp_output(e->pcb);
     if (e->unwritten && e->pcb->pollinterval == NET_TCP_NEVER)
         net_tcp_set_poll(e);
+    net_time_release(before);
 }
 
 status net_tcp_send_memory(struct net_tcp *e, const void *memory, u64 bytes, bool more,
