@@ -17,7 +17,6 @@
 #define REORDERING_MOST   100u
 #define RTT_MS_MOST       60000u
 #define PATIENCE_LEAST_MS 2u
-#define PROBE_LEAST_MS    10u
 #define PROBE_ALONE_MS    200u /* one segment in flight: its acknowledgement may be delayed */
 
 struct net_lwip_options net_lwip_options;
@@ -430,7 +429,7 @@ static u32 probe_ms(const struct tcp_pcb *pcb)
     /* Before what round trips vary by is over, a probe would be for nothing: the other side is
        busy, or we are. */
     u32 variation = (u32)max(pcb->sv, 0);
-    u32 ms = rtt + max(rtt, variation) + PROBE_LEAST_MS;
+    u32 ms = rtt + max(rtt, variation) + NET_PROBE_LEAST_MS;
     if (pcb->snd_nxt - pcb->lastack <= pcb->mss)
         ms += PROBE_ALONE_MS;
     return ms < (u32)pcb->rto ? ms : 0;

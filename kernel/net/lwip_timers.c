@@ -166,6 +166,39 @@ void net_lwip_timer_update(struct tcp_pcb *pcb)
         net_timers_tcp(due_ns);
 }
 
+/* How long it is at least from rtime_since on until something is done about what is unacknowledged.
+   0: that has to be looked at. */
+static u32 recovery_least(const struct tcp_pcb *pcb)
+{
+    const struct net_recovery *r = &pcb->net_recovery;
+    if (r->state != NET_RECOVERY_OPEN || r->holes.count || !pcb->unacked)
+        return 0;
+    return pcb->snd_nxt - pcb->lastack <= pcb->mss ? NET_RTO_LEAST_MS : NET_PROBE_LEAST_MS;
+}
+
+/* Whether the deadline that is set comes before anything that a segment, come or gone, can make
+   due. What else makes something due says so to net_lwip_timer_update. */
+static bool deadline_stands(const struct tcp_pcb *pcb, const struct timer *t)
+{
+    const u16 looked_at = TF_CLOSEPEND | TF_NAGLEMEMERR;
+    if (!t->pending || pcb->state != ESTABLISHED || pcb->persist_backoff || pcb->refused_data ||
+        pcb->flags & looked_at)
+        return false;
+    u32 due = (u32)(t->expires_ns / NS_PER_MS);
+    if (pcb->flags & TF_ACK_DELAY && (s32)(pcb->ack_since + DELAYED_ACK_MS - due) < 0)
+        return false;
+    if (pcb->rtime < 0)
+        return !pcb->unsent;
+    u32 least = recovery_least(pcb);
+    return least && (s32)(pcb->rtime_since + least - due) >= 0;
+}
+
+void net_lwip_timer_touch(struct tcp_pcb *pcb)
+{
+    if (!deadline_stands(pcb, timer_of(pcb)))
+        net_lwip_timer_update(pcb);
+}
+
 /* --- doing it --------------------------------------------------------------------------------- */
 
 /* The connection is given up, and its owner told.  It is no more. */

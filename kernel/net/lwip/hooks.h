@@ -46,12 +46,14 @@ struct tcp_pcb;
 u32_t net_lwip_ticks(void); /* ms */
 void net_lwip_timer_init(struct tcp_pcb *pcb);
 void net_lwip_timer_update(struct tcp_pcb *pcb);
+void net_lwip_timer_touch(struct tcp_pcb *pcb); /* after tcp_input and tcp_output */
 void net_lwip_timer_end(struct tcp_pcb *pcb);
 /* The retransmission time-out by what was measured; at least NET_RTO_LEAST_MS. */
 s32_t net_lwip_rto(const struct tcp_pcb *pcb);
 void net_lwip_rtt_measured(struct tcp_pcb *pcb, s32_t ms);
-#define NET_RTO_LEAST_MS 200
-#define NET_RTO_MOST_MS  120000
+#define NET_RTO_LEAST_MS   200
+#define NET_RTO_MOST_MS    120000
+#define NET_PROBE_LEAST_MS 10u /* of the tail, after what was sent */
 
 /* --- where connections are found: kernel/net/lwip_lists.c, called from edits/70_lists.pl ---
    The lists are lwIP's four; a connection that is on tcp_active_pcbs or tcp_tw_pcbs can be found by

@@ -72,13 +72,18 @@ static err_t tcp_output_now(struct tcp_pcb *pcb);
 err_t
 tcp_output(struct tcp_pcb *pcb)
 {
-  err_t err;
+  err_t err = ERR_OK;
   /* The end of tcp_input does both. */
   if (tcp_input_pcb == pcb) {
     return ERR_OK;
   }
-  err = tcp_output_now(pcb);
-  net_lwip_timer_update(pcb);
+  /* Mostly something has only come. */
+  if (pcb->unsent == NULL && !(pcb->flags & TF_ACK_NOW) && pcb->net_recovery.state == NET_RECOVERY_OPEN) {
+    tcp_clear_flags(pcb, TF_NAGLEMEMERR);
+  } else {
+    err = tcp_output_now(pcb);
+  }
+  net_lwip_timer_touch(pcb);
   return err;
 }
 
