@@ -46,6 +46,9 @@ replace("  LWIP_ASSERT(\"tcp_process: invalid pcb\", pcb != NULL);\n", <<'EOC');
 EOC
 
 in_file('core/tcp_out.c');
+# With timestamps each acknowledgement measures the round trip: lwIP's own way would count some twice.
+replace("  if (pcb->rttest == 0) {\n    pcb->rttest = tcp_ticks;\n",
+        "  if (pcb->rttest == 0 && (pcb->state < ESTABLISHED || !(pcb->flags & TF_TIMESTAMP))) {\n    pcb->rttest = tcp_ticks;\n");
 replace("  len = (u16_t)((u8_t *)seg->tcphdr - (u8_t *)seg->p->payload);\n  if (len == 0) {\n",
         "  net_segments_count(&pcb->net_recovery.segments_out, seg->len, pcb->mss);\n" .
         "  len = (u16_t)((u8_t *)seg->tcphdr - (u8_t *)seg->p->payload);\n  if (len == 0) {\n");
