@@ -82,6 +82,10 @@ static inline u64 net_time_ns(void)
 void net_input_init(struct net_link *l);
 /* Sets the netif's functions and what checksums lwIP is to make. */
 void net_output_init(struct net_link *l);
+/* Between these two, frames for a device are told to it by release alone, at once: for who sends in
+   a system call, and would go by the run loop for nothing else. */
+void net_output_hold(void);
+void net_output_release(void);
 /* Gives what waits for room to the device; drops it when it is down. */
 void net_output_drain(struct net_link *l);
 

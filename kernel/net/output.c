@@ -217,11 +217,33 @@ closure_method(thunk, link_flush, struct net_link, flush)
     apply(l->device->flush);
 }
 
+static bool output_held;
+static struct net_link *held_link; /* that sent since; of others, later is soon enough */
+
+void net_output_hold(void)
+{
+    assert(!output_held);
+    output_held = true;
+}
+
+void net_output_release(void)
+{
+    struct net_link *l = held_link;
+    held_link = NULL;
+    output_held = false;
+    if (l)
+        apply(l->device->flush);
+}
+
 /* One doorbell for all that this pass of the run loop, or this system call, sends. */
 static void flush_later(struct net_link *l)
 {
-    if (l->flush_queued)
+    if (l->flush_queued || held_link == l)
         return;
+    if (output_held && !held_link) {
+        held_link = l;
+        return;
+    }
     l->flush_queued = true;
     run_later(&l->flush);
 }

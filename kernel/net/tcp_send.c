@@ -306,12 +306,14 @@ void net_tcp_push(struct net_tcp *e)
     if (!e->pcb || e->role != NET_TCP_CONNECTED)
         return;
     struct net_time before = net_time_hold();
+    net_output_hold();
     if (e->unwritten)
         net_tcp_write_queued(e);
     if (e->pcb->unsent || e->pcb->flags & (TF_ACK_NOW | TF_NAGLEMEMERR))
         tcp_output(e->pcb);
     if (e->unwritten && e->pcb->pollinterval == NET_TCP_NEVER)
         net_tcp_set_poll(e);
+    net_output_release();
     net_time_release(before);
 }
 
