@@ -161,6 +161,7 @@ static void anywhere_from_all(void)
 #define WORKERS_MOST   256u
 #define WORK_SPINS     20000u
 #define AFFINITY_TURNS 50u
+#define STEAL_NS       (20 * NS_PER_SECOND) /* a busy host may keep a CPU waiting */
 
 struct worker {
     struct runnable runnable;
@@ -172,9 +173,15 @@ static struct {
     struct worker workers[WORKERS_MOST];
     u32 left; /* [a] */
     u32 wrong;
-    u64 seen; /* [a] */
+    u64 seen;  /* [a] */
+    u64 until; /* ns of the clock; nobody ends before, as long as CPU 0 alone was seen */
     struct thunk ended;
 } work;
+
+static bool others_awaited(void)
+{
+    return __atomic_load_n(&work.seen, __ATOMIC_RELAXED) == 1 && clock_monotonic_ns() < work.until;
+}
 
 closure_method(thunk, worker_run, struct worker, runnable.run)
 {
@@ -185,10 +192,12 @@ closure_method(thunk, worker_run, struct worker, runnable.run)
         __atomic_fetch_add(&work.wrong, 1, __ATOMIC_RELAXED);
     __atomic_fetch_or(&work.seen, here, __ATOMIC_RELAXED);
     spin(WORK_SPINS);
-    if (--w->turns > 0)
+    if (w->turns > 1 || others_awaited()) {
+        w->turns -= w->turns > 1;
         run_thread(&w->runnable);
-    else if (__atomic_sub_fetch(&work.left, 1, __ATOMIC_ACQ_REL) == 0)
+    } else if (__atomic_sub_fetch(&work.left, 1, __ATOMIC_ACQ_REL) == 0) {
         run_on(0, &work.ended);
+    }
 }
 
 static void workers_make(u32 count, u32 turns)
@@ -196,6 +205,7 @@ static void workers_make(u32 count, u32 turns)
     work.left = count;
     work.wrong = 0;
     work.seen = 0;
+    work.until = 0;
     for (u32 i = 0; i < count; i++) {
         struct worker *w = &work.workers[i];
         runnable_init(&w->runnable);
@@ -229,6 +239,7 @@ static void stealing(void)
         return;
     work.ended = *stack_closure(stealing_ended);
     workers_make(WORKERS_MOST, 1);
+    work.until = clock_monotonic_ns() + STEAL_NS;
     workers_start(WORKERS_MOST);
 }
 
