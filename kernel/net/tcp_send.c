@@ -286,7 +286,7 @@ static void bytes_queued(struct net_tcp *e, u64 bytes, bool more)
     e->more = more;
     if (e->queued > e->send_limit / 3 * 2)
         e->full = true;
-    if (e->unwritten >= OUTPUT_AFTER || !more)
+    if (e->unwritten >= OUTPUT_AFTER)
         net_tcp_write_queued(e);
     /* Whole segments go while the program prepares more. */
     if (more && e->pcb->unsent && e->pcb->unsent->next)
@@ -305,11 +305,14 @@ void net_tcp_push(struct net_tcp *e)
 {
     if (!e->pcb || e->role != NET_TCP_CONNECTED)
         return;
+    const u16_t unfinished = TF_ACK_NOW | TF_NAGLEMEMERR;
+    if (!e->unwritten && !e->pcb->unsent && !(e->pcb->flags & unfinished))
+        return;
     struct net_time before = net_time_hold();
     net_output_hold();
     if (e->unwritten)
         net_tcp_write_queued(e);
-    if (e->pcb->unsent || e->pcb->flags & (TF_ACK_NOW | TF_NAGLEMEMERR))
+    if (e->pcb->unsent || e->pcb->flags & unfinished)
         tcp_output(e->pcb);
     if (e->unwritten && e->pcb->pollinterval == NET_TCP_NEVER)
         net_tcp_set_poll(e);
