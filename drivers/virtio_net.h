@@ -118,6 +118,7 @@ struct vnet {
     u32 header_bytes;  /* [I] of the device's header */
     bool mergeable;    /* [I] */
     bool header_apart; /* [I] received headers have a descriptor of their own */
+    bool any_layout;   /* [I] a frame that is sent may share its header's descriptor */
     u32 pairs_offered; /* [I] by the device */
     u32 pair_count;    /* [I] that we made */
     u32 pairs_active;  /* that the device agreed to use */

@@ -125,7 +125,8 @@ static void header_choose(struct vnet *n)
     n->mergeable = virtio_has(d, VNET_F_MRG_RXBUF);
     bool whole = !d->legacy || n->mergeable;
     n->header_bytes = whole ? sizeof(struct vnet_header) : VNET_HEADER_SHORT;
-    n->header_apart = d->legacy && !n->mergeable && !virtio_has(d, VNET_F_ANY_LAYOUT);
+    n->any_layout = !d->legacy || virtio_has(d, VNET_F_ANY_LAYOUT);
+    n->header_apart = !n->any_layout && !n->mergeable;
 }
 
 /* --- queues ----------------------------------------------------------------------------------- */

@@ -1,8 +1,9 @@
 /* virtio-net: frames out.
 
-   A frame takes a slot, which holds virtio's header and a descriptor table.  Short frames lie in
-   the ring itself, which is less work for the device; the others, and all of them when the ring is
-   more than half full, take one descriptor and the slot's table.
+   A frame takes a slot, which holds a descriptor table, and virtio's header where the frame has no
+   room for that in front.  Short frames lie in the ring itself, which is less work for the device;
+   the others, and all of them when the ring is more than half full, take one descriptor and the
+   slot's table.
 
    The device's interrupts for this ring are off while there is room: what it is done with is taken
    when the network flushes, when something was received, and by a timer (drivers/virtio_net.c), so
@@ -99,17 +100,44 @@ static bool chain_choose(const struct virtqueue *q, struct vnet_slot *slot, u32 
     return virtqueue_room(q, &slot->chain) > count;
 }
 
+/* Whether virtio's header may lie directly in front of the frame, which spares a descriptor. */
+static bool header_fits(const struct vnet *n, const struct net_frame_out *f)
+{
+    return f->headroom >= sizeof(struct vnet_header) && n->any_layout &&
+           n->header_bytes == sizeof(struct vnet_header);
+}
+
+static void headed_piece_add(struct vnet_pair *p, struct vnet_slot *slot,
+                             const struct net_piece *first)
+{
+    u8 *header = (u8 *)(u64)first->data - sizeof(struct vnet_header);
+    header_write((struct vnet_header *)(void *)header, slot->frame);
+    virtqueue_chain_readable(&p->transmit, &slot->chain, physical_of(header).bits,
+                             first->bytes + (u32)sizeof(struct vnet_header));
+}
+
+static void header_and_piece_add(struct vnet_pair *p, struct vnet_slot *slot,
+                                 const struct net_piece *first)
+{
+    u64 header = slot->chain.table_physical + offsetof(struct vnet_slot, header);
+    header_write(&slot->header, slot->frame);
+    virtqueue_chain_readable(&p->transmit, &slot->chain, header, p->net->header_bytes);
+    virtqueue_chain_readable(&p->transmit, &slot->chain, physical_of(first->data).bits,
+                             first->bytes);
+}
+
 static void frame_submit(struct vnet_pair *p, struct vnet_slot *slot, struct net_frame_out *f)
 {
     struct virtqueue *q = &p->transmit;
-    u64 header = slot->chain.table_physical + offsetof(struct vnet_slot, header);
     p->free_slot = slot->next;
     p->slots_free--;
     slot->frame = f;
-    header_write(&slot->header, f);
     virtqueue_chain_begin(q, &slot->chain);
-    virtqueue_chain_readable(q, &slot->chain, header, p->net->header_bytes);
-    for (u32 i = 0; i < f->count; i++)
+    if (likely(header_fits(p->net, f)))
+        headed_piece_add(p, slot, &f->pieces[0]);
+    else
+        header_and_piece_add(p, slot, &f->pieces[0]);
+    for (u32 i = 1; i < f->count; i++)
         virtqueue_chain_readable(q, &slot->chain, physical_of(f->pieces[i].data).bits,
                                  f->pieces[i].bytes);
     virtqueue_chain_submit(q, &slot->chain);

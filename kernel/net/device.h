@@ -63,6 +63,7 @@ enum net_segmenting { NET_SEGMENT_NONE, NET_SEGMENT_TCP4, NET_SEGMENT_TCP6 };
 struct net_frame_out {
     u32 count; /* of pieces; the headers up to and including TCP's or UDP's lie in the first one */
     u32 bytes;
+    u32 headroom; /* bytes before the first piece that are the frame's too: for a driver's header */
     struct net_piece pieces[NET_FRAME_PIECES];
     bool checksum;       /* the field holds the pseudo-header's sum; the device is to finish it */
     u16 checksum_start;  /* from the frame's first byte */

@@ -61,9 +61,19 @@ static struct net_frame *frame_allocate(void)
     return f;
 }
 
+/* What lies between lwIP's struct and the first byte, of a packet that has both in one. */
+static u32 packet_headroom(const struct pbuf *p)
+{
+    if (!(p->type_internal & PBUF_TYPE_FLAG_STRUCT_DATA_CONTIGUOUS) ||
+        p->flags & PBUF_FLAG_IS_CUSTOM)
+        return 0;
+    return (u32)((const u8 *)p->payload - (const u8 *)(p + 1));
+}
+
 /* The pieces of a packet; false: there are too many. */
 static bool frame_pieces(struct net_frame *f, const struct pbuf *p)
 {
+    f->out.headroom = packet_headroom(p);
     f->out.count = 0;
     f->out.bytes = p->tot_len;
     f->borrows = false;

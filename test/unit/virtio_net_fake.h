@@ -75,6 +75,7 @@ struct fake {
     struct random chance;
     u32 interrupts;
     u64 out_count, out_sum;
+    u64 headed_count;              /* frames whose first piece has the header in front of it */
     struct fake_out out[OUT_MOST]; /* of the last ones */
 
     /* The network. */
@@ -116,19 +117,26 @@ static u32 fake_header_bytes(const struct fake *f)
     return whole ? 12 : 10;
 }
 
+static bool fake_takes_any_layout(const struct fake *f)
+{
+    return !f->d.device.legacy || f->d.offered & VNET_F_ANY_LAYOUT;
+}
+
 static void fake_out_record(struct fake *f, const struct side_chain *c)
 {
     struct fake_out *o = &f->out[f->out_count % OUT_MOST];
-    must(c->count >= 2 && c->descriptors[0].bytes == fake_header_bytes(f));
+    u32 skip = fake_header_bytes(f);
+    bool apart = c->descriptors[0].bytes == skip;
+    must(apart ? c->count >= 2 : c->descriptors[0].bytes > skip && fake_takes_any_layout(f));
+    f->headed_count += !apart;
     *o = (struct fake_out){.sum = 0};
-    memcpy(&o->header, (const void *)c->descriptors[0].address, c->descriptors[0].bytes);
+    memcpy(&o->header, (const void *)c->descriptors[0].address, skip);
     for (u32 i = 0; i < c->count; i++) {
         const struct virtio_descriptor *d = &c->descriptors[i];
         must(!(d->flags & DESCRIPTOR_WRITE));
-        if (i == 0)
-            continue;
-        o->sum = bytes_sum(o->sum, (const u8 *)d->address, d->bytes);
-        o->bytes += d->bytes;
+        o->sum = bytes_sum(o->sum, (const u8 *)d->address + skip, d->bytes - skip);
+        o->bytes += d->bytes - skip;
+        skip = 0;
     }
     f->out_count++;
     f->out_sum += o->sum;
@@ -312,8 +320,11 @@ closure_method(thunk, test_frame_sent, struct test_frame, out.sent)
 {
     struct test_frame *t = owner();
     t->applied++;
-    for (u32 i = 0; i < t->out.count; i++)
-        deallocate(host_heap, (void *)(u64)t->out.pieces[i].data, t->out.pieces[i].bytes);
+    for (u32 i = 0; i < t->out.count; i++) {
+        u32 room = i ? 0 : t->out.headroom;
+        deallocate(host_heap, (u8 *)(u64)t->out.pieces[i].data - room,
+                   t->out.pieces[i].bytes + room);
+    }
 }
 
 static void test_frame_make(struct test_frame *t, struct random *chance, u32 pieces, u32 bytes)
@@ -321,10 +332,12 @@ static void test_frame_make(struct test_frame *t, struct random *chance, u32 pie
     memset(t, 0, sizeof(*t));
     t->out.count = pieces;
     t->out.bytes = bytes;
+    t->out.headroom = (u32)random_below(chance, 3) * 8; /* 8 is too little */
     for (u32 i = 0; i < pieces; i++) {
         u32 left = pieces - 1 - i;
         u32 length = left ? 1 + (u32)random_below(chance, bytes - left) : bytes;
-        u8 *data = allocate(host_heap, length);
+        u32 room = i ? 0 : t->out.headroom;
+        u8 *data = (u8 *)allocate(host_heap, length + room) + room;
         random_fill(chance, data, length);
         t->sum = bytes_sum(t->sum, data, length);
         t->out.pieces[i] = (struct net_piece){data, length};

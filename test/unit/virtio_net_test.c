@@ -188,6 +188,7 @@ static void shape_choose(struct fake *f, u32 shape)
 static void test_shapes(u64 seed)
 {
     static struct fake f;
+    u64 headed = 0;
     for (u32 shape = 0; shape < 64; shape++) {
         fake_init(&f, seed + shape);
         shape_choose(&f, shape);
@@ -200,11 +201,14 @@ static void test_shapes(u64 seed)
         }
         must(f.net->statistics.malformed == 0 && f.net->statistics.dropped_in == 0);
         must(f.net->statistics.resets == 0);
+        headed += f.headed_count;
         fake_end(&f);
         cpu_count = 1;
         memory_bytes = 256 * MiB;
     }
     ok(true, "64 shapes of device send and receive what they should");
+    ok(headed > 0, "of frames with room in front, virtio's header lies there (%llu)",
+       (unsigned long long)headed);
 }
 
 /* More frames than an index of 16 bits can count, each with the interrupts that were asked for and

@@ -29,6 +29,8 @@
 
 #define LWIP_SUPPORT_CUSTOM_PBUF 1
 #define PBUF_POOL_BUFSIZE        1536
+/* In front of Ethernet's header there is room for virtio's: net_frame_out.headroom. */
+#define PBUF_LINK_ENCAPSULATION_HLEN 16
 
 /* --- Ethernet, ARP --- */
 #define LWIP_ARP                      1
