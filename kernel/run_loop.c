@@ -247,6 +247,15 @@ static bool work_comes(const struct cpu_queues *q)
     return false;
 }
 
+/* Until an interrupt comes.  An NMI, the watchdog's last tick above all, hands nobody work; and a
+   CPU that went round for it would have the ticks begin again. */
+static void halt(const struct cpu_queues *q)
+{
+    do
+        cpu_idle();
+    while (__atomic_load_n(&q->cpu->halted, __ATOMIC_RELAXED));
+}
+
 /* Looks everywhere once more after it has said that it idles.  A thread that it found; NULL: there
    was none, and an interrupt came. */
 static struct runnable *idle_shared(struct cpu_queues *q)
@@ -258,7 +267,7 @@ static struct runnable *idle_shared(struct cpu_queues *q)
     __atomic_fetch_or(&cpus_idle, bit_of(q), __ATOMIC_SEQ_CST);
     if (!closures_wait(q) && !(found = thread_steal(q))) {
         space_idle_begin();
-        cpu_idle();
+        halt(q);
         space_idle_end();
     }
     __atomic_fetch_and(&cpus_idle, ~bit_of(q), __ATOMIC_SEQ_CST);
@@ -275,7 +284,7 @@ static struct runnable *idle(struct cpu_queues *q)
     if (cpus_shared)
         found = idle_shared(q);
     else
-        cpu_idle();
+        halt(q);
     TRACE(IDLE_END);
     watchdog_woken();
     return found;

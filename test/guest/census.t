@@ -78,6 +78,14 @@ wait "$machine"
 [ $? -eq 130 ]
 ok $? "SIGINT still ends it, with status 130"
 
+# Exceptions as the emulator logs them: vector 2 is the NMI, 18 a second while a CPU is at work.
+"$THUNK" run --timeout "$LIMIT" --accel tcg --net none --qemu-arg -d --qemu-arg int --qemu-arg -D --qemu-arg "$WORK/interrupts" \
+    busybox sleep 5 >"$WORK/out" 2>"$WORK/err" </dev/null
+ticks=$(grep -c 'v=02 ' "$WORK/interrupts")
+echo "# $ticks NMIs"
+[ "$ticks" -gt 0 ] && [ "$ticks" -lt 45 ]
+ok $? "the watchdog's ticks end while the machine idles" || diagnose "$WORK/err"
+
 export THUNK_KERNEL=$BUILD/kernel-debug.elf
 machine_begin sqlite3 -batch :memory:
 echo 'select 6 * 7;' >&9
