@@ -148,6 +148,23 @@ void net_lwip_timer_end(struct tcp_pcb *pcb)
     timer_queue_remove(&deadlines, t);
 }
 
+static bool deadline_is_by(struct tcp_pcb *pcb, u64 due_ns)
+{
+    const struct timer *t = timer_of(pcb);
+    return t->pending && t->expires_ns <= due_ns;
+}
+
+/* Unless there is an earlier one. */
+static void deadline_set(struct tcp_pcb *pcb, u64 due_ns)
+{
+    struct timer *t = timer_of(pcb);
+    if (deadline_is_by(pcb, due_ns))
+        return;
+    net_lwip_timer_end(pcb);
+    if (timer_queue_insert(&deadlines, t, due_ns))
+        net_timers_tcp(due_ns);
+}
+
 void net_lwip_timer_update(struct tcp_pcb *pcb)
 {
     if (pcb->state == CLOSED || pcb->state == LISTEN)
@@ -156,14 +173,15 @@ void net_lwip_timer_update(struct tcp_pcb *pcb)
     s32 left = pcb_left(pcb, (u32)(now_ns / NS_PER_MS));
     if (left == NOTHING_DUE)
         return;
-    struct timer *t = timer_of(pcb);
     /* A tick that leaves something due is not repeated at once: others have their turn. */
-    u64 due_ns = (now_ns / NS_PER_MS + (u32)max(left, 1)) * NS_PER_MS;
-    if (t->pending && t->expires_ns <= due_ns)
-        return;
-    net_lwip_timer_end(pcb);
-    if (timer_queue_insert(&deadlines, t, due_ns))
-        net_timers_tcp(due_ns);
+    deadline_set(pcb, (now_ns / NS_PER_MS + (u32)max(left, 1)) * NS_PER_MS);
+}
+
+void net_lwip_timer_within(struct tcp_pcb *pcb, u32_t ms)
+{
+    u64 due_ns = net_time_ns() + ms * NS_PER_MS;
+    if (!deadline_is_by(pcb, due_ns))
+        deadline_set(pcb, due_ns / NS_PER_MS * NS_PER_MS);
 }
 
 /* How long it is at least from rtime_since on until something is done about what is unacknowledged.
@@ -389,7 +407,9 @@ u64 net_lwip_timers_run(u64 now_ns)
     struct timer *t;
     for (u32 i = 0; i < A_RUN && (t = timer_queue_expired(&deadlines, now_ns)); i++) {
         t->pending = false;
+        struct net_time before = net_time_hold();
         pcb_tick(pcb_of(t));
+        net_time_release(before);
     }
     return timer_queue_earliest(&deadlines);
 }

@@ -190,16 +190,34 @@ static err_t connection_polled(void *endpoint, struct tcp_pcb *pcb)
     return ERR_OK;
 }
 
+#define POLL_TICKS (NET_TCP_HELD_MS / TCP_SLOW_INTERVAL)
+_Static_assert(POLL_TICKS > 0 && POLL_TICKS < NET_TCP_NEVER, "an interval of lwIP's");
+
+static bool poll_is_needed(const struct net_tcp *e)
+{
+    return e->unwritten || e->deferred || e->options[TCP_SET_USER_TIMEOUT] ||
+           (e->finished && (e->closed || !net_tcp_is_drained(e))) || e->role == NET_TCP_CONNECTING;
+}
+
 void net_tcp_set_poll(struct net_tcp *e)
 {
-    const u32 soon = max(1u, NET_TCP_HELD_MS / TCP_SLOW_INTERVAL);
-    bool needed = e->unwritten || e->deferred || e->options[TCP_SET_USER_TIMEOUT] ||
-                  (e->finished && (e->closed || !net_tcp_is_drained(e))) ||
-                  e->role == NET_TCP_CONNECTING;
-    u8_t interval = (u8_t)(needed ? min(soon, NET_TCP_NEVER - 1) : NET_TCP_NEVER);
+    u8_t interval = poll_is_needed(e) ? POLL_TICKS : NET_TCP_NEVER;
     if (e->pcb->pollinterval != interval)
         tcp_poll(e->pcb, connection_polled, interval);
     net_lwip_timer_update(e->pcb);
+}
+
+void net_tcp_poll_unwritten(struct net_tcp *e)
+{
+    struct tcp_pcb *pcb = e->pcb;
+    if (pcb->pollinterval != NET_TCP_NEVER) {
+        if (!poll_is_needed(e))
+            pcb->pollinterval = NET_TCP_NEVER;
+    } else if (e->unwritten) {
+        pcb->pollinterval = POLL_TICKS;
+        pcb->poll_since = tcp_ticks;
+        net_lwip_timer_within(pcb, POLL_TICKS);
+    }
 }
 
 void net_tcp_attach(struct net_tcp *e, struct tcp_pcb *pcb)

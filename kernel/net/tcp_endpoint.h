@@ -128,6 +128,9 @@ void net_tcp_fail(struct net_tcp *e, status error);
 bool net_tcp_detach_closed(struct net_tcp *e);
 /* How often lwIP is to call net_tcp_polled: as e needs now. */
 void net_tcp_set_poll(struct net_tcp *e);
+/* The same after a sending, when nothing else can have changed: servers cork each answer and uncork
+   it at once, and the deadline that a connection has mostly comes soon enough. */
+void net_tcp_poll_unwritten(struct net_tcp *e);
 
 /* --- tcp_send.c --------------------------------------------------------------------------------
  */

@@ -314,8 +314,8 @@ void net_tcp_push(struct net_tcp *e)
         net_tcp_write_queued(e);
     if (e->pcb->unsent || e->pcb->flags & unfinished)
         tcp_output(e->pcb);
-    if (e->unwritten && e->pcb->pollinterval == NET_TCP_NEVER)
-        net_tcp_set_poll(e);
+    if (e->unwritten || e->pcb->pollinterval != NET_TCP_NEVER)
+        net_tcp_poll_unwritten(e);
     net_output_release();
     net_time_release(before);
 }

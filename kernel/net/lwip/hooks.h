@@ -47,6 +47,8 @@ u32_t net_lwip_ticks(void); /* ms */
 void net_lwip_timer_init(struct tcp_pcb *pcb);
 void net_lwip_timer_update(struct tcp_pcb *pcb);
 void net_lwip_timer_touch(struct tcp_pcb *pcb); /* after tcp_input and tcp_output */
+/* Something is due in so many milliseconds. */
+void net_lwip_timer_within(struct tcp_pcb *pcb, u32_t ms);
 void net_lwip_timer_end(struct tcp_pcb *pcb);
 /* The retransmission time-out by what was measured; at least NET_RTO_LEAST_MS. */
 s32_t net_lwip_rto(const struct tcp_pcb *pcb);
