@@ -154,6 +154,7 @@ static void address_changed(struct netif *n, netif_nsc_reason_t reason,
                             const netif_ext_callback_args_t *args)
 {
     struct net_link *l = n->state;
+    net_lwip_way_changed();
     if (l->loopback)
         return;
     if (reason & LWIP_NSC_IPV4_SETTINGS_CHANGED && !ip4_addr_isany(netif_ip4_addr(n))) {

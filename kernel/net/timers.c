@@ -116,6 +116,7 @@ static void timers_arm(void)
 
 static void second_tick(void)
 {
+    net_lwip_way_changed();
     etharp_tmr();
     ip_reass_tmr();
     ip6_reass_tmr();
@@ -158,6 +159,7 @@ void net_timers_wake_up(void)
 {
     u64 now_ns = clock_monotonic_ns();
     net_timers_asleep = false;
+    net_lwip_way_changed();
     second_make_up(now_ns, timers.sleep_s - 1);
     timers.ticked_ns = now_ns;
     timers.sleep_s = 1;

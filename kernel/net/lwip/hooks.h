@@ -97,6 +97,13 @@ int net_lwip_stamp_is_old(const struct tcp_pcb *pcb);
 int net_lwip_segment_is_old(const struct tcp_pcb *pcb, u32_t sequence, u32_t acknowledged,
                             u32_t length);
 
+/* --- the way out: kernel/net/lwip_way.c, called from edits/25_ways.pl ---
+   ip_output_if for a segment of the connection's, from its TCP header on.  And: a neighbour's
+   address, one of ours, or a router may be another one from now on; said at least once a second
+   while packets go out, so that whatever forgets to say it does not stay wrong. */
+err_t net_lwip_way_output(struct tcp_pcb *pcb, struct pbuf *p, struct netif *netif);
+void net_lwip_way_changed(void);
+
 /* --- SYN cookies: kernel/net/lwip_cookies.c, called from edits/96_cookies.pl ---
    Answers a SYN, whose options are in `syn`, and keeps nothing. */
 struct tcp_hdr;
