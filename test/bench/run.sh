@@ -207,12 +207,14 @@ row "what that thread writes meanwhile, MiB/s" "$a" "$b" "-" "-"
 # --- mounting ----------------------------------------------------------------------------------------------
 say "mounting 1, 10,000 and 1,000,000 files"
 head_row "mount"
+# Without a network: the answers of its DHCP would be served while the mount waits for the disk, and
+# a quarter of the code that the emulator translates in that time would be lwIP's.
 mount_row() { # mount_row FILES AIM_MS
     local ms bytes
     "$bench/many" "$work/many.img" "$1" "$guest/hello" >"$work/many.out"
     bytes=$(awk '/bytes a file/ { print $1 }' "$work/many.out")
-    ms=$(for _ in 1 2 3; do
-        timeout 60 "$thunk" run --accel tcg -m 1G --timeline --disk "$work/many.img" 2>&1 >/dev/null </dev/null |
+    ms=$(for _ in 1 2 3 4 5; do
+        timeout 60 "$thunk" run --accel tcg -m 1G --net none --timeline --disk "$work/many.img" 2>&1 >/dev/null </dev/null |
             awk '/ us .*filesystem mounted/ { print $2 / 1000 }' | tail -1
     done | median)
     row "mount of $1 files, ms of a TCG guest" "$ms" "-" "$2" "$(met "$ms" "<=" "$2")"
