@@ -34,13 +34,6 @@ struct cpu_queues *queues_of(u32 number)
     return number ? &more_queues[number - 1] : &boot_queues;
 }
 
-/* The interrupt alone does it: it makes work pending, and the running thread goes to the end of
-   the queue. */
-closure_method(thunk, slice_end, struct cpu_queues, slice_ended)
-{
-    __atomic_store_n(&owner()->slice_armed, false, __ATOMIC_RELAXED);
-}
-
 static u64 bit_of(const struct cpu_queues *q)
 {
     return 1ull << q->cpu->id;
@@ -53,7 +46,7 @@ void run_loop_init(void)
     closure_queue_init(&q->own);
     closure_queue_init(&q->bottom_halves);
     thunk_queue_init(&q->threads);
-    init_method(&q->slice_ended, slice_end);
+    slice_init(q);
     q->cpu = this_cpu();
     this_cpu()->queues = q;
     __atomic_fetch_or(&cpus_serving, bit_of(q), __ATOMIC_SEQ_CST);
@@ -203,12 +196,28 @@ bool run_loop_serve_closures(void)
 {
     struct cpu *cpu = this_cpu();
     surface_leave();
-    return queues_serve(cpu, cpu->queues) && thread_may_stay(cpu->queues);
+    return queues_serve(cpu, cpu->queues) && thread_may_stay(cpu->queues) &&
+           !cpu->queues->turn_over;
+}
+
+bool run_loop_others_ready(void)
+{
+    const struct cpu_queues *q = queues_here();
+    return thunk_queue_added(&q->threads) != q->turn_added;
+}
+
+void run_loop_interrupt_served(void)
+{
+    if (run_loop_others_ready())
+        slice_shorten(queues_here());
 }
 
 /* A pass that found closures without end is followed by a slice at most. */
 static void runnable_run(struct cpu_queues *q, struct runnable *r)
 {
+    q->turn++;
+    q->turn_over = false;
+    q->turn_added = thunk_queue_added(&q->threads);
     if (q->behind || !thunk_queue_empty(&q->threads))
         slice_begin(q);
     closure_run(thunk_deferred(&r->run));

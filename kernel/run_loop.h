@@ -63,6 +63,10 @@ void runnable_set_cpus(struct runnable *r, u64 cpus);
    or served. */
 void run_thread_interrupt(struct runnable *r);
 
+/* Whether threads became ready for this CPU since the last one's turn here began.  Those that
+   waited already have theirs when it is over. */
+bool run_loop_others_ready(void);
+
 /* Whether another thread waits for this CPU: then a thread that yields goes through run_thread. */
 bool run_threads_wait(void);
 

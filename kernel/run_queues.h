@@ -26,7 +26,11 @@ struct cpu_queues {
     u32 mode;                                /* [a] enum cpu_mode; written by this CPU */
     bool slice_armed;                        /* [a] `slice` is pending; written by this CPU */
     bool behind;                             /* closures were left when the thread's turn came */
+    bool turn_over;                          /* the running thread has had its slice */
     struct runnable *running;                /* whose turn it is */
+    u64 turn;                                /* counts them */
+    u64 turn_added;                          /* thunk_queue_added of `threads` when it began */
+    u64 slice_turn, short_turn;              /* when `slice` was set, and when it was shortened */
     struct timer slice;
     struct thunk slice_ended;
 };
@@ -69,3 +73,6 @@ void thread_leave(struct cpu_queues *q);
 
 /* Limits the time of the running thread. */
 void slice_begin(struct cpu_queues *q);
+/* To less than a slice from now on, once in a turn. */
+void slice_shorten(struct cpu_queues *q);
+void slice_init(struct cpu_queues *q);

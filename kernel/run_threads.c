@@ -13,6 +13,7 @@
 #include "runtime/lock.h"
 
 #define SLICE_NS      (10 * NS_PER_MS)
+#define SLICE_REST_NS (1 * NS_PER_MS) /* when others became ready meanwhile */
 #define LEAVE_NS_MOST (10 * NS_PER_SECOND)
 #define STEAL_TRIES   8u /* threads of one CPU that a thief looks at: those that it may not run */
 
@@ -30,16 +31,42 @@ static bool runnable_allows(const struct runnable *r, u32 cpu)
 
 /* --- the time slice --------------------------------------------------------------------------- */
 
-static __attribute__((noinline)) void slice_arm(struct cpu_queues *q)
+static __attribute__((noinline)) void slice_arm(struct cpu_queues *q, u64 ns)
 {
+    q->slice_turn = q->turn;
     __atomic_store_n(&q->slice_armed, true, __ATOMIC_RELAXED);
-    timer_set(&q->slice, clock_monotonic_ns() + SLICE_NS, &q->slice_ended);
+    timer_set(&q->slice, clock_monotonic_ns() + ns, &q->slice_ended);
 }
 
 void slice_begin(struct cpu_queues *q)
 {
     if (!q->slice_armed)
-        slice_arm(q);
+        slice_arm(q, SLICE_NS);
+}
+
+void slice_shorten(struct cpu_queues *q)
+{
+    if (q->short_turn == q->turn)
+        return;
+    q->short_turn = q->turn;
+    slice_arm(q, SLICE_REST_NS);
+}
+
+/* The timer is not set anew for each turn; so a turn that began after it was set has a slice from
+   now on: two at most. */
+closure_method(thunk, slice_end, struct cpu_queues, slice_ended)
+{
+    struct cpu_queues *q = owner();
+    __atomic_store_n(&q->slice_armed, false, __ATOMIC_RELAXED);
+    if (q->slice_turn == q->turn)
+        q->turn_over = true;
+    else if (!thunk_queue_empty(&q->threads))
+        slice_arm(q, SLICE_NS);
+}
+
+void slice_init(struct cpu_queues *q)
+{
+    init_method(&q->slice_ended, slice_end);
 }
 
 /* --- ready ------------------------------------------------------------------------------------ */

@@ -38,12 +38,12 @@ struct user_hooks {
     /* A page fault of the kernel on a user address inside copy_in/out.  True: the page is there
        now, go on.  False: the copy stops. */
     bool (*copy_fault)(u64 address, bool write);
-    /* The time slice is over or an interrupt queued work while in user mode: resume through the
-       run loop.  May simply return. */
+    /* The time slice is over, or there is too much other work: resume through the run loop.  May
+       simply return. */
     void (*interrupted)(struct user_frame *frame);
-    /* Closures were applied on a system call's way back, whatever they did to the thread, and to
-       the space that is current.  Returns when the frame may go on in user mode, its space current;
-       otherwise calls run_loop(). */
+    /* Closures were applied on the way back from a system call or an interrupt, whatever they did
+       to the thread, and to the space that is current.  Returns when the frame may go on in user
+       mode, its space current; otherwise calls run_loop(). */
     void (*served)(struct user_frame *frame);
 };
 

@@ -87,3 +87,11 @@ struct closure_header *thunk_queue_take(struct thunk_queue *q);
 /* False while anything that was added is not taken (see above).  True: at one moment during the
    call nothing was waiting. */
 bool thunk_queue_empty(const struct thunk_queue *q);
+
+/* How many were added so far: whoever asks twice learns whether there were more meanwhile.  A hint
+   while others add. */
+static inline u64 thunk_queue_added(const struct thunk_queue *q)
+{
+    return __atomic_load_n(&q->add_position, __ATOMIC_RELAXED) +
+           __atomic_load_n(&q->spill_count, __ATOMIC_RELAXED);
+}

@@ -89,18 +89,37 @@ void file_turns_wake(void)
 static struct passes {
     struct list waiting;
     struct thunk over;
+    struct runnable behind;
     bool queued;
-} passes = {.waiting = {&passes.waiting, &passes.waiting}};
+} passes = {.waiting = {&passes.waiting, &passes.waiting}, .behind = {.cpus = ~0ull}};
 
-closure_method(thunk, passes_over, struct passes, over)
+static void passes_end(struct passes *p)
 {
     struct list *first;
-    owner()->queued = false;
-    while ((first = list_pop_front(&passes.waiting)))
+    p->queued = false;
+    while ((first = list_pop_front(&p->waiting)))
         run_later_status(container_of(first, struct file_wait, turn)->landed, STATUS_OK);
 }
 
-/* Behind the bottom halves that are there, and so behind all that these queue for this CPU. */
+closure_method(thunk, passes_behind, struct passes, behind.run)
+{
+    passes_end(owner());
+}
+
+/* What came in may have been what a thread waited for. */
+closure_method(thunk, passes_over, struct passes, over)
+{
+    struct passes *p = owner();
+    if (!run_loop_others_ready()) {
+        passes_end(p);
+        return;
+    }
+    init_method(&p->behind.run, passes_behind);
+    run_thread(&p->behind);
+}
+
+/* Behind the bottom halves that are there, and so behind all that these queue for this CPU, and
+   behind the threads that they make ready. */
 void thread_wait_pass(struct thread *t, status_handler done)
 {
     struct file_wait *w = file_wait_begin(t, done);

@@ -19,10 +19,14 @@ __attribute__((noreturn)) void run_loop_serve(void);
    go through the run loop first. */
 bool run_loop_enter_user(void);
 
-/* Applies what is queued for this CPU, on a system call's way back to user mode: the thread keeps
-   the CPU.  False: it has to go through the run loop, for there was too much, or it may not run on
-   this CPU any more. */
+/* Applies what is queued for this CPU, on the way back to user mode from a system call or an
+   interrupt: the thread keeps the CPU.  False: it has to go through the run loop, for there was too
+   much, its slice is over, or it may not run on this CPU any more. */
 bool run_loop_serve_closures(void);
+
+/* And so the thread that was interrupted keeps its turn; but not for the whole slice when others
+   became ready meanwhile. */
+void run_loop_interrupt_served(void);
 
 /* An interrupt came in user mode: others may wait for this CPU. */
 void run_loop_interrupted(void);

@@ -194,8 +194,7 @@ void user_enter(struct user_frame *frame, const struct page_space *space)
     frame_return(cpu, frame);
 }
 
-/* Applies what was queued, and then goes on: who queued it keeps its turn.  An interrupt that ends
-   the time slice comes in user mode. */
+/* Applies what was queued, and then goes on: who queued it keeps its turn until its slice ends. */
 static void frame_serve(struct user_frame *frame)
 {
     if (!run_loop_serve_closures()) {
@@ -263,12 +262,15 @@ bool user_copy_fault(u64 address, bool write)
     return present;
 }
 
+/* A thread keeps its turn here too: else a device that interrupts all the time would take each turn
+   just after its beginning, and leave the CPU to those threads that spend it in system calls. */
 void user_interrupted(const struct trap_frame *trap)
 {
     struct cpu *cpu = this_cpu();
     run_loop_interrupted();
     if (!cpu->work_pending)
         return;
-    frame_interrupt(frame_from_trap(trap));
+    frame_serve(frame_from_trap(trap));
+    run_loop_interrupt_served();
     frame_return(cpu, cpu->frame);
 }

@@ -289,6 +289,55 @@ static void slices_came(void)
     test_pass();
 }
 
+/* The same while a timer interrupts twenty times in a slice, as a device might: that is not the end
+   of anybody's turn. */
+#define SLICE_NS (10 * NS_PER_MS)
+#define TICK_NS  (NS_PER_MS / 2)
+#define TICKS    600u
+
+static struct {
+    struct timer timer;
+    struct thunk comes;
+    u64 begun_ns, ended_ns;
+    u32 left;
+} ticks;
+
+closure_function(thunk, tick_comes, ())
+{
+    ticks.ended_ns = clock_monotonic_ns();
+    if (--ticks.left > 0)
+        timer_set(&ticks.timer, ticks.ended_ns + TICK_NS, &ticks.comes);
+    else
+        *(volatile u64 *)(void *)data = 77;
+}
+
+static void turns(void)
+{
+    if (!user_possible())
+        return;
+    expect(space_prepare(user_program_spins, user_program_spins_end));
+    interruptions = 0;
+    ticks.comes = *stack_closure(tick_comes);
+    ticks.left = TICKS;
+    ticks.begun_ns = clock_monotonic_ns();
+    timer_set(&ticks.timer, ticks.begun_ns + TICK_NS, &ticks.comes);
+    threads_cpus = 1;
+    expect(thread_start(0, DATA_AT, 0, 77));
+    expect(thread_start(1, DATA_AT, 0, 77));
+    threads_cpus = ~0ull;
+}
+
+static void turns_lasted(void)
+{
+    if (!user_possible())
+        return;
+    u64 slices_most = (ticks.ended_ns - ticks.begun_ns) / SLICE_NS + 2;
+    test_note("turns: %u interruptions, %u ticks", interruptions, TICKS);
+    expect(interruptions >= 2);
+    expect(interruptions <= slices_most);
+    test_pass();
+}
+
 /* On each of two CPUs a thread that never calls, and thunks handed to and fro between them: each
    hand-over interrupts a program. */
 #define SPIN_ROUNDS 200u
@@ -343,6 +392,8 @@ const struct kernel_test user_tests[] = {
     {"two threads keep their FPU state and FS base", fpu_is_kept},
     {"a timer interrupts threads that spin", slices},
     {"spinning threads take turns", slices_came},
+    {"a device interrupts threads that spin", turns},
+    {"and takes no turn from them", turns_lasted},
     {"spinning threads on two CPUs keep no thunk waiting", spinning_everywhere},
     {NULL, NULL},
 };

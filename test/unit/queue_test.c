@@ -91,6 +91,7 @@ static void test_many_order(struct random *r, u32 order)
             must(last == ++taken);
         }
         must(thunk_queue_empty(&q) == (taken == added));
+        must(thunk_queue_added(&q) == added);
     }
     ok(added > 1000, "40000 random steps with %u places keep the order of adding", 1u << order);
 }

@@ -353,6 +353,52 @@ static void test_running(void)
     check("a thread that runs takes its signal", now_ns() - from < 5000000000ll);
 }
 
+/* --- a long call beside one that sleeps ----------------------------------------------------------
+ */
+
+#define LONG_BYTES  (16 << 20)
+#define LONG_ROUNDS 50
+#define LONG_WAKES  3 /* of one call; after it the sleeper wakes in any case */
+
+static _Atomic int long_begun, long_ended;
+
+static void *writes_long(void *found)
+{
+    char *bytes = calloc(1, LONG_BYTES);
+    int fd = open("waits.long", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    unlink("waits.long");
+    while (long_begun < LONG_ROUNDS && !*(_Atomic int *)found) {
+        long_begun++;
+        if (pwrite(fd, bytes, LONG_BYTES, 0) != LONG_BYTES)
+            break;
+        long_ended = long_begun;
+    }
+    close(fd);
+    free(bytes);
+    long_begun = LONG_ROUNDS + 1;
+    return NULL;
+}
+
+/* One processor that is given to the long call until its end would let the sleeper run once. */
+static void test_long_call(void)
+{
+    static _Atomic int found;
+    pthread_t thread;
+    struct timespec nap = {0, 200000};
+    int call = 0, wakes = 0;
+    pthread_create(&thread, NULL, writes_long, (void *)&found);
+    while (long_begun <= LONG_ROUNDS && !found) {
+        nanosleep(&nap, NULL);
+        if (long_begun == long_ended)
+            continue;
+        wakes = long_begun == call ? wakes + 1 : 1;
+        call = long_begun;
+        found = wakes >= LONG_WAKES;
+    }
+    pthread_join(thread, NULL);
+    check("a thread wakes in the middle of another one's long write", found);
+}
+
 static void *ends_at_once(void *argument)
 {
     return argument;
@@ -546,6 +592,7 @@ int main(int count, char **arguments)
     test_cancel();
     test_alarm();
     test_running();
+    test_long_call();
     test_ends();
     test_races();
     test_bytes();
