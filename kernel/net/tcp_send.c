@@ -96,6 +96,12 @@ static bool is_held(const struct net_tcp *e)
     return (e->more || net_tcp_has(e, TCP_SET_CORK)) && !e->finished;
 }
 
+/* Of less than a segment nothing goes, and all is known that has to be. */
+static bool stays_held(const struct net_tcp *e)
+{
+    return e->unwritten < (u64)tcp_mss(e->pcb) && is_held(e);
+}
+
 /* How many of the unwritten bytes may go now: whole segments alone, when the rest is held back. */
 static u64 writable_now(struct net_tcp *e)
 {
@@ -306,7 +312,8 @@ void net_tcp_push(struct net_tcp *e)
     if (!e->pcb || e->role != NET_TCP_CONNECTED)
         return;
     const u16_t unfinished = TF_ACK_NOW | TF_NAGLEMEMERR;
-    if (!e->unwritten && !e->pcb->unsent && !(e->pcb->flags & unfinished))
+    bool all_held = !e->unwritten || (e->held_ns && stays_held(e));
+    if (all_held && !e->pcb->unsent && !(e->pcb->flags & unfinished))
         return;
     struct net_time before = net_time_hold();
     net_output_hold();
