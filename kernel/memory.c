@@ -104,7 +104,7 @@ static void page_heap_deallocate(struct heap *h, void *p, u64 bytes)
 /* --- any size --------------------------------------------------------------------------------- */
 
 /* From the slabs; the cache gets some too, so that the next ones cost less. */
-static void *slab_object_allocate(u64 bytes)
+static __attribute__((noinline)) void *slab_object_allocate(u64 bytes)
 {
     spin_lock(&memory_lock);
     void *p = slab_allocate(&slabs, bytes);
@@ -114,14 +114,14 @@ static void *slab_object_allocate(u64 bytes)
     return p;
 }
 
-static void *object_allocate(u64 bytes)
+static inline void *object_allocate(u64 bytes)
 {
     void *p = slab_cache_take(&caches[cpu_number()], bytes);
     return likely(p) ? p : slab_object_allocate(bytes);
 }
 
 /* The cache is full. */
-static void slab_object_free(void *p, u64 bytes)
+static __attribute__((noinline)) void slab_object_free(void *p, u64 bytes)
 {
     spin_lock(&memory_lock);
     slab_cache_drain(&caches[cpu_number()], &slabs, bytes);
@@ -147,13 +147,18 @@ static void *large_allocate(u64 bytes)
     return p;
 }
 
+static __attribute__((noinline)) void *object_allocate_reclaiming(u64 bytes)
+{
+    return attempt_reclaiming(stack_closure(object_attempt), bytes);
+}
+
 static void *general_allocate(struct heap *h, u64 bytes)
 {
     (void)h;
-    if (bytes > SLAB_BYTES_MOST)
+    if (unlikely(bytes > SLAB_BYTES_MOST))
         return large_allocate(bytes);
     void *p = object_allocate(bytes);
-    return likely(p) ? p : attempt_reclaiming(stack_closure(object_attempt), bytes);
+    return likely(p) ? p : object_allocate_reclaiming(bytes);
 }
 
 static void large_deallocate(void *p, u64 bytes)
@@ -166,7 +171,7 @@ static void large_deallocate(void *p, u64 bytes)
 static void general_deallocate(struct heap *h, void *p, u64 bytes)
 {
     (void)h;
-    if (bytes > SLAB_BYTES_MOST)
+    if (unlikely(bytes > SLAB_BYTES_MOST))
         large_deallocate(p, bytes);
     else if (!slab_cache_give(&caches[cpu_number()], p, bytes))
         slab_object_free(p, bytes);

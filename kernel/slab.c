@@ -6,6 +6,11 @@
 
 #define UNIT_BYTES 16u
 
+const u8 slab_classes[SLAB_BYTES_MOST / UNIT_BYTES + 1] = {
+    [0 ... 1] = 0,    [2] = 1,          [3] = 2,          [4] = 3,          [5 ... 6] = 4,
+    [7 ... 8] = 5,    [9 ... 12] = 6,   [13 ... 16] = 7,  [17 ... 24] = 8,  [25 ... 32] = 9,
+    [33 ... 48] = 10, [49 ... 64] = 11, [65 ... 96] = 12, [97 ... 128] = 13};
+
 /* 1536 leaves a quarter of one page unused, and a sixteenth of two. */
 static u32 class_order(u32 class)
 {

@@ -29,12 +29,10 @@ struct slab_heap {
 
 /* Powers of two and their halves between: whatever size is asked for, its class is aligned at
    least as well, because it is the next multiple of a power of two that the size lies below. */
+extern const u8 slab_classes[SLAB_BYTES_MOST / 16 + 1]; /* by size in units of 16 bytes */
 static inline u32 slab_class_of(u64 bytes)
 {
-    if (bytes <= 32)
-        return bytes > 16;
-    u32 top = 63 - (u32)__builtin_clzll(bytes - 1);
-    return 2 * (top - 5) + 2 + ((bytes - 1) >> (top - 1) & 1);
+    return slab_classes[(bytes + 15) / 16];
 }
 
 /* The size of the objects of a class: 16, 32, 48, 64, 96 ... 2048. */

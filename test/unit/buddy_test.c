@@ -154,6 +154,18 @@ static void test_joining(u64 total)
     is(buddy_tested.orders_free, orders_before, "given back in another order, they join again");
 }
 
+/* Each size has the smallest class that holds it. */
+static void test_classes(void)
+{
+    u32 wrong = 0;
+    for (u32 bytes = 1; bytes <= SLAB_BYTES_MOST; bytes++) {
+        u32 class = slab_class_of(bytes);
+        wrong += class >= SLAB_CLASSES || slab_class_bytes(class) < bytes ||
+                 (class > 0 && slab_class_bytes(class - 1) >= bytes);
+    }
+    is(wrong, 0, "each size lies in the smallest class that holds it");
+}
+
 int main(void)
 {
     struct random r;
@@ -168,6 +180,7 @@ int main(void)
     buddy_add(&buddy_tested, range_of(801, PAGES));
     u64 total = buddy_tested.free_pages;
     is(total, 697 + PAGES - 801, "pages of two ranges");
+    test_classes();
     test_joining(total);
     test_random(&r, total);
     free(slabs);
