@@ -2,8 +2,10 @@
    program has copied it.
 
    The window that is offered is what may be unread: it grows from 64 KiB to 4 MiB while the program
-   reads a window's worth in a round of half a second, so connections with round trips up to that
-   are never held back by it, and slow ones hold little memory.  Small pieces in large buffers are
+   reads at a rate of a window in half a second, so connections with round trips up to that are not
+   held back by it, and slow ones hold little memory.  A quarter of the window tells that rate: the
+   next doubling has to be there before a sender that doubles each round trip has filled this one,
+   and what is lost and comes late is in it too.  Small pieces in large buffers are
    copied together, so that memory stays in proportion to bytes. */
 #include "kernel/clock.h"
 #include "kernel/memory.h"
@@ -11,7 +13,8 @@
 #include "kernel/net/tcp_endpoint.h"
 #include "runtime/memory.h"
 
-#define ROUND_NS           (NS_PER_SECOND / 2)
+#define ROUND_NS           (NS_PER_SECOND / 2 / ROUND_PART)
+#define ROUND_PART         4            /* of the window */
 #define NEWS_MOST          (256u << 10) /* the window is told of when it opened that far */
 #define SMALL_PIECE        1024u        /* bytes; smaller ones are copied together */
 #define PIECES_AS_THEY_ARE 8u           /* so many are kept where they are all the same */
@@ -61,7 +64,7 @@ static void window_open(struct net_tcp *e)
 static void window_tune(struct net_tcp *e, u64 bytes)
 {
     e->round_bytes += bytes;
-    if (e->round_bytes < e->window)
+    if (e->round_bytes < e->window / ROUND_PART)
         return;
     u64 now = clock_monotonic_ns();
     if (now - e->round_began_ns < ROUND_NS && !e->options[TCP_SET_RECEIVE_BUFFER])

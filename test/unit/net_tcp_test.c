@@ -497,6 +497,42 @@ static void window_closed(void)
     net_must(got == sent);
 }
 
+static u32 window_of(const struct net_end *e)
+{
+    struct net_tcp_details d;
+    net_tcp_details(e->tcp, &d);
+    return d.receive_space;
+}
+
+static void read_at_once(u64 count)
+{
+    net_must(net_end_send(&a, bytes, count, false) == count);
+    for (u64 got = 0; got < count;) {
+        net_mirror_run(&mirror);
+        s64 here = net_end_receive(&b, bytes, sizeof(bytes));
+        net_must(here > 0);
+        got += (u64)here;
+    }
+}
+
+/* 1 Mbit/s keeps the first window, 4 Mbit/s do not, nor do they have to fill it first. */
+static void window_grows(void)
+{
+    loopback_pair(NET_V4);
+    net_must(is_ok(net_tcp_set(a.tcp, TCP_SET_NODELAY, 1)));
+    for (u32 i = 0; i < 40; i++) {
+        read_at_once(4000);
+        net_mirror_pass(&mirror, 40);
+    }
+    u32 first = window_of(&b);
+    net_must(first <= 65536);
+    for (u32 i = 0; i < 10; i++) {
+        read_at_once(4000);
+        net_mirror_pass(&mirror, 8);
+    }
+    net_must(window_of(&b) >= 2 * first);
+}
+
 /* --- those who are silent --------------------------------------------------------------------- */
 
 /* Passes seconds until it failed; how many. */
@@ -629,6 +665,7 @@ int main(void)
     net_machine_child("a device does nothing", device_does_nothing);
     net_machine_child("frames are lost, late and twice", frames_are_lost);
     net_machine_child("a closed window opens", window_closed);
+    net_machine_child("a window grows in time", window_grows);
     net_machine_child("nobody answers", nobody_answers);
     net_machine_child("TCP_USER_TIMEOUT", user_timeout);
     net_machine_child("keep-alive", keepalive);
