@@ -58,6 +58,7 @@ closure_method(thunk, slice_end, struct cpu_queues, slice_ended)
 {
     struct cpu_queues *q = owner();
     __atomic_store_n(&q->slice_armed, false, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* thread_tell adds, and then looks whether it is */
     if (q->slice_turn == q->turn)
         q->turn_over = true;
     else if (!thunk_queue_empty(&q->threads))
