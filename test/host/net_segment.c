@@ -5,6 +5,19 @@
 
 #include <string.h>
 
+struct net_tcp *net_segment_server(struct net_wire *w, net_changed changed, u32 backlog)
+{
+    struct net_address a = {.family = NET_V4, .port = 80};
+    net_machine_option("net", "10.0.2.15/24");
+    net_machine_start(1);
+    net_wire_attach(w, 1, 0);
+    struct net_tcp *listener = net_tcp_create(NET_V4, changed);
+    net_must(listener && is_ok(net_tcp_bind(listener, &a)));
+    net_must(is_ok(net_tcp_listen(listener, backlog)));
+    net_machine_pass(NS_PER_SECOND);
+    return listener;
+}
+
 void net_segment_send(struct net_wire *w, struct net_segment s)
 {
     static struct net_packet packet;

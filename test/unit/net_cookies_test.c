@@ -26,15 +26,8 @@ closure_method(net_changed, listener_changed, struct listener, changed, u32 even
 
 static void begin(void)
 {
-    net_machine_option("net", "10.0.2.15/24");
-    net_machine_start(1);
-    net_wire_attach(&wire, 1, 0);
     init_method(&listener.changed, listener_changed);
-    listener.tcp = net_tcp_create(NET_V4, &listener.changed);
-    struct net_address a = {.family = NET_V4, .port = 80};
-    net_must(is_ok(net_tcp_bind(listener.tcp, &a)));
-    net_must(is_ok(net_tcp_listen(listener.tcp, BACKLOG - 1)));
-    net_machine_pass(NS_PER_SECOND);
+    listener.tcp = net_segment_server(&wire, &listener.changed, BACKLOG - 1);
     u32 bytes;
     net_segment_last(&wire, 1, &bytes);
 }

@@ -32,15 +32,8 @@ static void begin(void)
     static const u8 options[] = {2, 4, 5, 180, 1, 1, 4, 2};
     u32 bytes;
     random_init(&chance, 7);
-    net_machine_option("net", "10.0.2.15/24");
-    net_machine_start(1);
-    net_wire_attach(&wire, 1, 0);
     init_method(&receiver.changed, receiver_changed);
-    receiver.listener = net_tcp_create(NET_V4, &receiver.changed);
-    struct net_address a = {.family = NET_V4, .port = 80};
-    net_must(is_ok(net_tcp_bind(receiver.listener, &a)));
-    net_must(is_ok(net_tcp_listen(receiver.listener, 5)));
-    net_machine_pass(NS_PER_SECOND);
+    receiver.listener = net_segment_server(&wire, &receiver.changed, 5);
     for (u32 i = 0; i < 2; i++)
         net_segment_send(&wire, (struct net_segment){.from = PORT,
                                                      .sequence = FIRST - 1,

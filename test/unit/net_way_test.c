@@ -35,14 +35,8 @@ static void segment(u32 sequence, u8 flags)
 static void begin(void)
 {
     u32 bytes;
-    net_machine_option("net", "10.0.2.15/24");
-    net_machine_start(1);
-    net_wire_attach(&wire, 1, 0);
     init_method(&server.changed, server_changed);
-    server.listener = net_tcp_create(NET_V4, &server.changed);
-    struct net_address a = {.family = NET_V4, .port = 80};
-    net_must(is_ok(net_tcp_bind(server.listener, &a)) && is_ok(net_tcp_listen(server.listener, 5)));
-    net_machine_pass(NS_PER_SECOND);
+    server.listener = net_segment_server(&wire, &server.changed, 5);
     segment(5000, NET_TCP_SYN);
     const u8 *answer = net_segment_last(&wire, PORT, &bytes);
     net_must(answer && answer[13] == (NET_TCP_SYN | NET_TCP_ACK));
