@@ -133,9 +133,52 @@ static void crumbs(void)
     net_must(!net_tcp_received_bytes(receiver.tcp));
 }
 
+/* A peer that sends more than the window has room for, wherever the piece belongs in the queue:
+   what lies beyond is not taken, and the stream goes on. */
+static void beyond_the_window(const u32 *first, u32 count)
+{
+    const u32 window = 65535;
+    u32 at = 0;
+    begin();
+    for (u32 i = 0; i < count; i++)
+        piece_send(first[i], 1460);
+    for (; at < window; at += min(1460u, window - at))
+        piece_send(at, min(1460u, window - at));
+    net_must(net_tcp_received_bytes(receiver.tcp) == window);
+    at = read_all(0);
+    net_must(at == window);
+    for (u32 i = 0; i < 10; i++, at += 1460)
+        piece_send(at, 1460);
+    net_must(read_all(window) == at);
+}
+
+static void alone_beyond_the_window(void)
+{
+    beyond_the_window((const u32[]){65535 - 700}, 1);
+}
+
+static void before_others_beyond_the_window(void)
+{
+    beyond_the_window((const u32[]){65535 - 300, 65535 - 900}, 2);
+}
+
+static void between_others_beyond_the_window(void)
+{
+    beyond_the_window((const u32[]){30000, 65535 - 300, 65535 - 900}, 3);
+}
+
+static void instead_of_another_beyond_the_window(void)
+{
+    beyond_the_window((const u32[]){65535 - 300, 65535 - 1, 65535 - 300}, 3);
+}
+
 int main(void)
 {
     net_machine_child("pieces in any order, each byte in its place", shuffled);
     net_machine_child("crumbs out of order are bounded", crumbs);
+    net_machine_child("beyond the window nothing is taken", alone_beyond_the_window);
+    net_machine_child("nor before other pieces", before_others_beyond_the_window);
+    net_machine_child("nor between them", between_others_beyond_the_window);
+    net_machine_child("nor in the place of one", instead_of_another_beyond_the_window);
     return done_testing();
 }

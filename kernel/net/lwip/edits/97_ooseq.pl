@@ -1,6 +1,8 @@
 # What comes out of order mostly belongs at the end of what came out of order before: there it goes at
 # once, where lwIP walks the list from its head for each segment.  The list is bounded in segments, too:
-# beyond that the other side has to send again.
+# beyond that the other side has to send again.  And wherever a segment belongs, what lies beyond the
+# window is cut off: lwIP does so at the end of the list alone, and what is beyond makes the window that is
+# left a negative number when the gap before it closes.
 in_file('include/lwip/tcp.h');
 after("  struct tcp_seg *ooseq;    /* Received out of sequence segments. */\n", <<'EOC');
   struct tcp_seg *net_ooseq_tail; /* its last one; NULL: not known */
@@ -28,6 +30,23 @@ net_lwip_ooseq_walk(struct tcp_pcb *pcb)
   pcb->net_ooseq_tail = last;
 }
 
+/* The incoming segment begins within the window, and is to end there. */
+static void
+net_lwip_ooseq_trim(struct tcp_pcb *pcb)
+{
+  u32_t room = pcb->rcv_nxt + pcb->rcv_wnd - seqno;
+
+  if (tcplen <= room) {
+    return;
+  }
+  TCPH_UNSET_FLAG(inseg.tcphdr, TCP_FIN);
+  if (inseg.len > room) {
+    inseg.len = (u16_t)room;
+    pbuf_realloc(inseg.p, inseg.len);
+  }
+  tcplen = TCP_TCPLEN(&inseg);
+}
+
 /* The incoming segment goes to the end of ooseq, or nowhere.  0: it belongs in between. */
 static int
 net_lwip_ooseq_append(struct tcp_pcb *pcb)
@@ -35,6 +54,7 @@ net_lwip_ooseq_append(struct tcp_pcb *pcb)
   struct tcp_seg *tail, *copy;
   u32_t end;
 
+  net_lwip_ooseq_trim(pcb);
   if (pcb->ooseq == NULL) {
     pcb->net_ooseq_tail = NULL;
     return 0;
@@ -48,8 +68,7 @@ net_lwip_ooseq_append(struct tcp_pcb *pcb)
     return 1;
   }
   if (TCP_SEQ_LT(seqno, end) || (TCPH_FLAGS(tail->tcphdr) & TCP_FIN) ||
-      (TCPH_FLAGS(inseg.tcphdr) & TCP_SYN) ||
-      TCP_SEQ_GT(seqno + tcplen, pcb->rcv_nxt + pcb->rcv_wnd)) {
+      (TCPH_FLAGS(inseg.tcphdr) & TCP_SYN)) {
     pcb->net_ooseq_tail = NULL;
     return 0;
   }
