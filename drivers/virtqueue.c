@@ -225,12 +225,11 @@ void virtqueue_chain_submit(struct virtqueue *q, struct virtqueue_chain *c)
     chain_show(q, c);
 }
 
-/* What was stored before is seen by the device before anything is loaded after;
-   virtio 1.2, 2.7.13.4.1 and 2.7.7.1 ask for that.  On a machine with one CPU QEMU's translator
-   leaves out fences, and the LOCK of an exchange, up to 8.0, though the device is served by a
-   thread beside it.  PAUSE leaves the translated code and takes the emulator's lock, which is a
-   fence; so it is what is needed where a look found nothing, and something may have come that will
-   not be told. */
+/* What was stored before is seen by the device before anything is loaded after; virtio 1.2,
+   2.7.13.4.1 and 2.7.7.1 ask for that.  On a machine with one CPU the translator of QEMU 7.2 leaves
+   out fences, and the LOCK of an exchange, though the device is served by a thread beside it. PAUSE
+   leaves the translated code and takes the emulator's lock, which is a fence; so it is what is
+   needed where a look found nothing, and something may have come that will not be told. */
 static void device_fence(void)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
